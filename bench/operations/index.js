@@ -1,0 +1,3 @@
+'use strict'
+
+module.exports = { ...require('./requests'), ...require('./transfers'), ...require('./costs') }

@@ -1,0 +1,132 @@
+'use strict'
+
+// This Node environment (the main thread or a worker) as the addon sees it: hands each event of a batch to the
+// call it belongs to. One per environment, made with the first handler.
+
+const { isMainThread } = require('node:worker_threads')
+const { markAsUntransferable } = require('node:worker_threads')
+const { PythonHandlerError } = require('./errors.js')
+
+/** The numbers of src/js/events.rs. */
+const COMPLETE = 0
+const HEAD = 1
+const CHUNK = 2
+const END = 3
+const DRAIN = 4
+const MESSAGE = 5
+const CLOSED = 6
+const NOTICE = 7
+const FAILED = 8
+const LOADED = 9
+const STRIDE = 6
+
+let environment
+
+class Environment {
+  #calls = new Map()
+  #lastId = 0
+
+  constructor (native) {
+    this.native = native
+    native.attach((events, shared) => this.#deliver(events, shared))
+    // On the main thread this is the one event of every orderly end; workers end through their clean-up.
+    if (isMainThread) process.on('exit', () => native.shutdown())
+  }
+
+  /** @returns {Environment} */
+  static of (native) {
+    environment ??= new Environment(native)
+    return environment
+  }
+
+  /** @returns {number} a name for a call, never used twice */
+  nextId () {
+    return ++this.#lastId
+  }
+
+  add (id, call) {
+    this.#calls.set(id, call)
+  }
+
+  /** Events for this id find nobody any more. */
+  remove (id) {
+    return this.#calls.delete(id)
+  }
+
+  /** @returns {Promise<void>} */
+  load (handle) {
+    return new Promise((resolve, reject) => {
+      const id = this.nextId()
+      this.#calls.set(id, {
+        loaded (failure) {
+          if (failure === undefined) resolve()
+          else reject(PythonHandlerError.fromNative(failure))
+        }
+      })
+      handle.load(id)
+    })
+  }
+
+  #deliver (events, shared) {
+    // Slices of one Buffer: transferring one would take the others away.
+    if (shared !== undefined && events.length > STRIDE) markAsUntransferable(shared.buffer)
+    for (let index = 0; index < events.length; index += STRIDE) {
+      const id = events[index + 1]
+      const call = this.#calls.get(id)
+      if (call === undefined) continue
+      const a = events[index + 2]
+      switch (events[index]) {
+        case COMPLETE:
+          this.#calls.delete(id)
+          call.complete(a, events[index + 3], bytesOf(events, index, shared))
+          break
+        case HEAD:
+          call.head(a, events[index + 3])
+          break
+        case CHUNK:
+          call.chunk(bytesOf(events, index, shared))
+          break
+        case END:
+          this.#calls.delete(id)
+          call.ended()
+          break
+        case DRAIN:
+          call.drained()
+          break
+        case MESSAGE:
+          call.message(a === 1, bytesOf(events, index, shared))
+          break
+        case CLOSED:
+          this.#calls.delete(id)
+          call.closed(a, events[index + 3])
+          break
+        case NOTICE:
+          call.notice(a, events[index + 3])
+          break
+        case FAILED:
+          this.#calls.delete(id)
+          call.failed(PythonHandlerError.fromNative(a))
+          break
+        case LOADED:
+          this.#calls.delete(id)
+          call.loaded(a)
+          break
+      }
+    }
+  }
+}
+
+function bytesOf (events, index, shared) {
+  const length = events[index + 5]
+  const at = events[index + 4]
+  if (length < 0) return at
+  return length === 0 ? Buffer.alloc(0) : shared.subarray(at, at + length)
+}
+
+/** The one event of a batch that a waiting call got. */
+function readOne ({ events, shared }) {
+  if (events[0] === FAILED) throw PythonHandlerError.fromNative(events[2])
+  return { status: events[2], headers: events[3], body: bytesOf(events, 0, shared) }
+}
+
+module.exports = { Environment, readOne }

@@ -1,0 +1,259 @@
+'use strict'
+
+// Header fields of requests and responses: an ordered list of lower-case names and values, repeats kept.
+
+const { PythonHandlerError } = require('./errors.js')
+
+const NOT_TOKEN = /[^!#$%&'*+\-.^_`|~0-9a-z]/
+const NOT_VALUE = /[^\t\x20-\x7e\x80-\xff]/
+
+/** Names in use are few: lower-casing and checking each once is half the cost of a head. */
+const NAMES_KEPT = 512
+const names = new Map()
+
+/**
+ * @param {unknown} name
+ * @returns {string} lower-case
+ */
+function headerName (name) {
+  const known = names.get(name)
+  if (known !== undefined) return known
+  const lower = String(name).toLowerCase()
+  if (lower === '' || NOT_TOKEN.test(lower)) {
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_HEADER',
+      `invalid header name ${JSON.stringify(lower.slice(0, 80))}: it must be an HTTP token`)
+  }
+  if (names.size < NAMES_KEPT && typeof name === 'string') names.set(name, lower)
+  return lower
+}
+
+/**
+ * @param {string} name for the message
+ * @param {unknown} value
+ * @returns {string}
+ */
+function headerValue (name, value) {
+  const text = typeof value === 'string' ? value : valueText(name, value)
+  if (NOT_VALUE.test(text)) {
+    // Never the value itself: it may be a secret.
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_HEADER',
+      `invalid value of header \`${name}\`: it holds a control character or one above U+00FF`)
+  }
+  return text
+}
+
+function valueText (name, value) {
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
+  throw new PythonHandlerError('ERR_PYTHON_INVALID_HEADER',
+    `invalid value of header \`${name}\`: it must be a string, not ${value === null ? 'null' : typeof value}`)
+}
+
+class Headers {
+  /** Alternating names and values. */
+  #list
+  /** `name\nvalue\n…` as it came from the application, until somebody looks. */
+  #text
+
+  constructor (init) {
+    this.#text = undefined
+    this.#list = []
+    if (init === undefined || init === null) return
+    if (typeof init !== 'object' && typeof init !== 'function') {
+      throw new PythonHandlerError('ERR_PYTHON_INVALID_HEADER', `headers must be an object or pairs, not ${typeof init}`)
+    }
+    if (init instanceof Headers) {
+      this.#list = init.#read().slice()
+    } else if (typeof init[Symbol.iterator] === 'function') {
+      for (const pair of init) this.#appendPair(pair)
+    } else {
+      for (const name of Object.keys(init)) this.#appendAll(name, init[name])
+    }
+  }
+
+  /** @param {string} text `name\nvalue\n…`, checked by the native side */
+  static fromText (text) {
+    const headers = new Headers()
+    headers.#text = text
+    return headers
+  }
+
+  /** The headers as lines for the native side: `\nname\nvalue…`. */
+  static toLines (headers) {
+    let lines = ''
+    const list = headers.#read()
+    for (let index = 0; index < list.length; index++) lines += '\n' + list[index]
+    return lines
+  }
+
+  /** How many fields there are, repeats counted. */
+  static count (headers) {
+    return headers.#read().length / 2
+  }
+
+  #read () {
+    if (this.#text !== undefined) {
+      const list = this.#text.split('\n')
+      list.pop()
+      this.#list = list
+      this.#text = undefined
+    }
+    return this.#list
+  }
+
+  #appendPair (pair) {
+    if (pair === null || typeof pair !== 'object' || pair.length !== 2) {
+      throw new PythonHandlerError('ERR_PYTHON_INVALID_HEADER', 'headers given as a list must be [name, value] pairs')
+    }
+    this.#appendAll(pair[0], pair[1])
+  }
+
+  #appendAll (name, value) {
+    if (value === undefined) return
+    const lower = headerName(name)
+    if (Array.isArray(value)) {
+      for (const item of value) this.#list.push(lower, headerValue(lower, item))
+    } else {
+      this.#list.push(lower, headerValue(lower, value))
+    }
+  }
+
+  get (name) {
+    const lower = headerName(name)
+    const list = this.#read()
+    for (let index = list.length - 2; index >= 0; index -= 2) {
+      if (list[index] === lower) return list[index + 1]
+    }
+    return null
+  }
+
+  getAll (name) {
+    const lower = headerName(name)
+    const list = this.#read()
+    const values = []
+    for (let index = 0; index < list.length; index += 2) {
+      if (list[index] === lower) values.push(list[index + 1])
+    }
+    return values
+  }
+
+  getLine (name) {
+    const values = this.getAll(name)
+    return values.length === 0 ? null : values.join(',')
+  }
+
+  getSetCookie () {
+    return this.getAll('set-cookie')
+  }
+
+  has (name) {
+    const lower = headerName(name)
+    const list = this.#read()
+    for (let index = 0; index < list.length; index += 2) {
+      if (list[index] === lower) return true
+    }
+    return false
+  }
+
+  set (name, value) {
+    const lower = headerName(name)
+    const values = Array.isArray(value) ? value.map(item => headerValue(lower, item)) : [headerValue(lower, value)]
+    const list = this.#read()
+    const kept = []
+    let found = false
+    for (let index = 0; index < list.length; index += 2) {
+      if (list[index] !== lower) {
+        kept.push(list[index], list[index + 1])
+      } else if (!found) {
+        found = true
+        for (const item of values) kept.push(lower, item)
+      }
+    }
+    if (!found) {
+      for (const item of values) kept.push(lower, item)
+    }
+    this.#list = kept
+    return found
+  }
+
+  add (name, value) {
+    const found = this.has(name)
+    this.#appendAll(name, value)
+    return found
+  }
+
+  append (name, value) {
+    this.add(name, value)
+  }
+
+  delete (name) {
+    const lower = headerName(name)
+    const list = this.#read()
+    const kept = []
+    for (let index = 0; index < list.length; index += 2) {
+      if (list[index] !== lower) kept.push(list[index], list[index + 1])
+    }
+    const found = kept.length !== list.length
+    this.#list = kept
+    return found
+  }
+
+  clear () {
+    this.#text = undefined
+    this.#list = []
+  }
+
+  get size () {
+    return this.keys().length
+  }
+
+  keys () {
+    const seen = new Set()
+    const list = this.#read()
+    for (let index = 0; index < list.length; index += 2) seen.add(list[index])
+    return [...seen]
+  }
+
+  values () {
+    return this.entries().map(entry => entry[1])
+  }
+
+  entries () {
+    const list = this.#read()
+    const entries = []
+    for (let index = 0; index < list.length; index += 2) entries.push([list[index], list[index + 1]])
+    return entries
+  }
+
+  forEach (callback, thisArg) {
+    for (const [name, value] of this.entries()) callback.call(thisArg, value, name, this)
+  }
+
+  [Symbol.iterator] () {
+    return this.entries()[Symbol.iterator]()
+  }
+
+  toJSON () {
+    const json = {}
+    for (const name of this.keys()) {
+      const values = this.getAll(name)
+      // Defined, not assigned: a header may be called `__proto__`.
+      Object.defineProperty(json, name, {
+        value: values.length === 1 ? values[0] : values,
+        enumerable: true,
+        configurable: true,
+        writable: true
+      })
+    }
+    return json
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')] (_depth, options, inspect) {
+    return `Headers ${inspect(this.toJSON(), options)}`
+  }
+
+  get [Symbol.toStringTag] () {
+    return 'Headers'
+  }
+}
+
+module.exports = { Headers }

@@ -1,0 +1,258 @@
+'use strict'
+
+/**
+ * One request and its response, from the server's 'request' event to the end of both. Runs on the JS thread;
+ * nothing it does may throw into the server. It is over when the response is sent or its connection is lost;
+ * in the second case the application is told through the signal.
+ */
+
+const { constants: { NGHTTP2_INTERNAL_ERROR } } = require('node:http2')
+const { PythonHandlerError } = require('../errors.js')
+const { Request } = require('../request.js')
+const { ClientSignal, clientDisconnected } = require('./client-signal.js')
+const { Connection } = require('./connection.js')
+const { Failure } = require('./failure.js')
+const { RequestBody } = require('./request-body.js')
+const { RequestHead } = require('./request-head.js')
+const { ResponseHead } = require('./response-head.js')
+
+/** Also says that nothing follows: a `Request` without a body waits for what is written to it. */
+const NO_BODY = Buffer.alloc(0)
+
+const kExchange = Symbol('python-node exchange')
+
+class Exchange {
+  #service
+  #req
+  #res
+  #next
+  #connection = null
+  #signal = new ClientSignal()
+  #requestBody = null
+  #building = true
+  /** The last byte was handed to Node. */
+  #sent = false
+  /** The application still sends what may not be sent on. */
+  #discarding = false
+  /** The response can take nothing more. */
+  #closed = false
+  #wakeWriter = null
+
+  constructor (service, req, res, next) {
+    this.#service = service
+    this.#req = req
+    this.#res = res
+    this.#next = next
+  }
+
+  /** Never rejects. */
+  async run () {
+    const res = this.#res
+    try {
+      const connection = this.#connection = Connection.of(this.#req)
+      const head = new RequestHead(this.#req)
+      res[kExchange] = this
+      res.on('close', onResponseClose)
+      // A response that waits behind a pipelined one has no socket and, before Node 26, no 'close'.
+      if (res.socket === null) connection.watch(this)
+      const body = head.hasBody ? await this.#takeBody(head) : NO_BODY
+      if (this.#closed) return
+      const request = new Request(this.#describe(head, body))
+      this.#building = false
+      const response = await this.#service.handler.handleStream(request, { signal: this.#signal })
+      if (this.#closed || res.writableEnded) return
+      await this.#deliver(response)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  /** The connection was closed before the response could report it. */
+  connectionLost () {
+    this.#closed = true
+    // Before the release, which would look like the end of the request body.
+    this.#signal.abort(clientDisconnected())
+    this.#requestBody?.release()
+    this.#wakeWriter?.()
+  }
+
+  /** The response's 'close': after its last byte, or because the connection is lost. */
+  responseClosed () {
+    if (!this.#sent) return this.connectionLost()
+    this.#closed = true
+    this.#requestBody?.release()
+    if (!this.#discarding) this.#connection.unwatch(this)
+  }
+
+  #describe (head, body) {
+    const req = this.#req
+    const { facts, encrypted } = this.#connection
+    // Express answers both from the forwarding headers if its `trust proxy` setting says so.
+    const { protocol, ip } = req
+    const request = {
+      method: req.method,
+      url: head.url,
+      headers: head.headers,
+      body,
+      socket: typeof ip === 'string' && ip !== facts.remoteAddress
+        ? { ...facts, remoteAddress: ip, remotePort: 0, remoteFamily: ip.includes(':') ? 'IPv6' : 'IPv4' }
+        : facts,
+      httpVersion: req.httpVersionMajor === 2 ? '2' : req.httpVersion,
+      scheme: protocol === 'https' || (protocol === undefined && encrypted) ? 'https' : 'http'
+    }
+    if (head.rootPath !== '') request.rootPath = head.rootPath
+    return request
+  }
+
+  /** A body that came in one packet with the head goes over whole, any other as a stream. */
+  async #takeBody (head) {
+    const req = this.#req
+    if (req.readableEnded) return consumedBody(req)
+    if (!head.expectsContinue && head.contentLength !== -1) {
+      // Node parses the rest of the packet before the next microtask.
+      await null
+      if (req.readableLength === head.contentLength) return req.read()
+    }
+    const awaitsContinue = head.expectsContinue && !continueSent(req, this.#res)
+    return (this.#requestBody = new RequestBody(req, this.#res, awaitsContinue))
+  }
+
+  async #deliver (response) {
+    const req = this.#req
+    const res = this.#res
+    const head = new ResponseHead(req, response)
+    const { contentLength, bodiless } = head
+    // The client may now leave the body out, so what it sends next could be read as that body.
+    if (this.#requestBody?.unasked && req.httpVersionMajor === 1) res.shouldKeepAlive = false
+
+    if (bodiless) {
+      head.write(req, res, -1)
+      this.#end()
+      if (!response.complete) await this.#discard(response)
+    } else if (response.complete) {
+      const body = response.body ?? NO_BODY
+      if (contentLength !== -1 && contentLength !== body.length) throw mismatch(contentLength, body.length)
+      head.write(req, res, body.length)
+      this.#end(body)
+    } else {
+      head.write(req, res, -1)
+      await this.#stream(response, contentLength)
+    }
+  }
+
+  async #stream (response, contentLength) {
+    const res = this.#res
+    // Head and first chunk share a packet if the chunk is there already.
+    res.cork()
+    res.flushHeaders()
+    process.nextTick(uncork, res)
+    res.on('error', ignore)
+    res.on('drain', onResponseDrain)
+    let length = 0
+    for (;;) {
+      const chunk = await response.next()
+      if (this.#closed) return
+      if (chunk === null) break
+      length += chunk.length
+      if (contentLength !== -1 && length > contentLength) throw mismatch(contentLength, length)
+      if (!res.write(chunk)) {
+        await new Promise(resolve => { this.#wakeWriter = resolve })
+        if (this.#closed) return
+      }
+    }
+    if (contentLength !== -1 && length < contentLength) throw mismatch(contentLength, length)
+    this.#end()
+  }
+
+  /** Takes a body that may not be sent, so that the application ends as it would elsewhere. */
+  async #discard (response) {
+    this.#discarding = true
+    this.#connection.watch(this)
+    try {
+      while (await response.next() !== null);
+    } finally {
+      this.#connection.unwatch(this)
+    }
+  }
+
+  #end (body) {
+    this.#sent = true
+    this.#res.end(body)
+  }
+
+  drained () {
+    this.#wakeWriter?.()
+    this.#wakeWriter = null
+  }
+
+  #fail (error) {
+    if (this.#closed || this.#signal.aborted) return
+    const req = this.#req
+    const res = this.#res
+    this.#signal.abort(error)
+    const failure = new Failure(error, this.#building)
+    try {
+      const taken = this.#service.onError(error, req, res, { status: failure.status, next: this.#next })
+      if (this.#sent) return
+      if (!res.headersSent) {
+        if (taken === true) return
+        this.#sent = true
+        failure.answer(req, res, this.#service.exposeErrors)
+      } else if (taken !== true && !res.writableEnded) {
+        this.#cutOff()
+      }
+    } catch (cause) {
+      console.error(cause)
+      this.#cutOff()
+    }
+  }
+
+  /** Ends a response that has begun so that the client cannot take it for whole. */
+  #cutOff () {
+    const res = this.#res
+    if (this.#req.httpVersionMajor === 2) res.stream.close(NGHTTP2_INTERNAL_ERROR)
+    // To HTTP/1.0 the end of the connection is the end of the body: only a reset says otherwise.
+    else if (this.#req.httpVersionMinor === 0) this.#req.socket.resetAndDestroy()
+    else res.destroy()
+  }
+}
+
+function onResponseClose () {
+  this[kExchange].responseClosed()
+}
+
+function onResponseDrain () {
+  this[kExchange].drained()
+}
+
+function uncork (res) {
+  res.uncork()
+}
+
+/** A write that the client no longer takes; 'close' follows. */
+function ignore () {}
+
+/** Express middleware that has read the body may have kept its bytes. */
+function consumedBody (req) {
+  for (const body of [req.rawBody, req.body]) {
+    if (Buffer.isBuffer(body)) return body
+  }
+  throw new PythonHandlerError(
+    'ERR_PYTHON_BODY_CONSUMED',
+    'the request body was read by another middleware; mount the listener before it'
+  )
+}
+
+/** Node answers `100 Continue` by itself unless the server has a 'checkContinue' listener. */
+function continueSent (req, res) {
+  return req.httpVersionMajor === 2 ? req.stream.sentInfoHeaders.length > 0 : res._sent100 === true
+}
+
+function mismatch (announced, sent) {
+  return new PythonHandlerError(
+    'ERR_PYTHON_CONTENT_LENGTH_MISMATCH',
+    `body of the response differs from its \`content-length\`: ${announced} announced, ${sent} sent`
+  )
+}
+
+module.exports = { Exchange }

@@ -1,0 +1,38 @@
+'use strict'
+
+/**
+ * The function that a server calls for each request. What belongs to all requests of one listener is settled
+ * here once; each request then lives in its own `Exchange`.
+ */
+
+const { PythonHandlerError } = require('../errors.js')
+const { Exchange } = require('./exchange.js')
+const { logFailure } = require('./failure.js')
+
+/**
+ * Makes the listener that serves `handler`'s application.
+ *
+ * @param {import('../../index.js').PythonHandler} handler
+ * @param {import('../../http.js').RequestListenerOptions} [options]
+ * @returns {import('../../http.js').RequestListener}
+ */
+function createRequestListener (handler, options = {}) {
+  if (typeof handler?.handleStream !== 'function') {
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`handler` must be a PythonHandler')
+  }
+  const { onError = logFailure, exposeErrors = true } = options
+  if (typeof onError !== 'function') {
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`onError` must be a function')
+  }
+  const service = {
+    handler,
+    onError,
+    exposeErrors: exposeErrors === true && process.env.NODE_ENV !== 'production'
+  }
+
+  return function requestListener (req, res, next) {
+    new Exchange(service, req, res, next).run()
+  }
+}
+
+module.exports = { createRequestListener }

@@ -1,0 +1,89 @@
+'use strict'
+
+const { clientDisconnected } = require('./client-signal.js')
+
+/**
+ * The body of a Node request as an async iterable, read when the handler asks for more, so that TCP holds a
+ * client back that sends faster than the application reads.
+ *
+ * Unlike the request's own iterator it may be left early: that discards the rest and keeps the socket, on which
+ * the response still has to go out.
+ */
+class RequestBody {
+  #req
+  #res
+  #expectsContinue
+  #waiting = null
+  #released = false
+  #listening = false
+
+  constructor (req, res, expectsContinue) {
+    this.#req = req
+    this.#res = res
+    this.#expectsContinue = expectsContinue
+  }
+
+  [Symbol.asyncIterator] () {
+    return this
+  }
+
+  /** Whether the client still waits for `100 Continue` and has not been told to send. */
+  get unasked () {
+    return this.#expectsContinue
+  }
+
+  next () {
+    return new Promise((resolve, reject) => {
+      if (this.#expectsContinue) {
+        this.#expectsContinue = false
+        this.#res.writeContinue()
+      }
+      if (!this.#listening) this.#listen()
+      this.#waiting = { resolve, reject }
+      this.#settle()
+    })
+  }
+
+  async return () {
+    this.release()
+    return { value: undefined, done: true }
+  }
+
+  /** Ends the reading; what still comes is discarded. */
+  release () {
+    if (this.#released) return
+    this.#released = true
+    const req = this.#req
+    req.off('readable', this.#settle).off('end', this.#settle).off('error', this.#settle).off('close', this.#settle)
+    req.resume()
+    this.#settle()
+  }
+
+  #listen () {
+    this.#listening = true
+    if (this.#released) return
+    this.#req.on('readable', this.#settle).on('end', this.#settle).on('error', this.#settle).on('close', this.#settle)
+  }
+
+  /** Answers the one `next()` that waits, if it can be answered now. */
+  #settle = () => {
+    if (this.#waiting === null) return
+    const { resolve, reject } = this.#waiting
+    const req = this.#req
+    // Under HTTP/2 an aborted request ends like a whole one: `aborted` comes first.
+    const lost = req.aborted && !this.#released
+    const chunk = lost || this.#released ? null : req.read()
+    if (chunk !== null) {
+      this.#waiting = null
+      resolve({ value: chunk, done: false })
+    } else if (lost || (req.destroyed && !req.readableEnded && !this.#released)) {
+      this.#waiting = null
+      reject(clientDisconnected())
+    } else if (this.#released || req.readableEnded) {
+      this.#waiting = null
+      resolve({ value: undefined, done: true })
+    }
+  }
+}
+
+module.exports = { RequestBody }

@@ -1,0 +1,161 @@
+'use strict'
+
+/**
+ * What the head of a Node request says, in the form `Request` takes: target, mount prefix, header pairs, and
+ * how the body is framed. Refuses what could be framed in two ways, so that nothing ambiguous reaches the
+ * application or a server behind it.
+ */
+
+const { PythonHandlerError } = require('../errors.js')
+
+const ABSOLUTE_FORM = /^https?:\/\/([^/?#@\\\s]+)(?=[/?#]|$)(.*)$/i
+const DIGITS = /^\d+$/
+
+class RequestHead {
+  /** The request target: path and query, or `*`. */
+  url
+  /** Where Express or Connect mounted the listener, decoded; '' at the root. */
+  rootPath = ''
+  /** `[name, value]` in the order received. */
+  headers
+  /** Whether a body follows. */
+  hasBody = false
+  /** Its length, -1 where only its end will tell. */
+  contentLength = -1
+  /** Whether the client waits for `100 Continue`. */
+  expectsContinue = false
+
+  constructor (req) {
+    if (req.httpVersionMajor === 2) this.#readHttp2(req)
+    else this.#readHttp1(req)
+  }
+
+  #readHttp1 (req) {
+    const { rawHeaders } = req
+    const headers = []
+    let host = null
+    let coding = null
+    let length = null
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const name = rawHeaders[i]
+      const pair = [name, rawHeaders[i + 1]]
+      headers.push(pair)
+      // Only names of these lengths can be one of the four: no lower-casing for the others.
+      switch (name.length) {
+        case 4:
+          if (name.toLowerCase() === 'host') host = only(host, pair)
+          break
+        case 6:
+          if (name.toLowerCase() === 'expect') this.expectsContinue = pair[1].toLowerCase() === '100-continue'
+          break
+        case 14:
+          if (name.toLowerCase() === 'content-length') length = only(length, pair)
+          break
+        case 17:
+          if (name.toLowerCase() === 'transfer-encoding') coding = only(coding, pair)
+          break
+      }
+    }
+    this.headers = headers
+    if (coding !== null) {
+      if (length !== null) throw refusal('`content-length` and `transfer-encoding` in one request')
+      // RFC 9112, 6.1: the framing of such a message counts as faulty.
+      if (req.httpVersionMinor === 0) throw refusal('`transfer-encoding` in an HTTP/1.0 request')
+      if (coding[1].trim().toLowerCase() !== 'chunked') {
+        throw new PythonHandlerError('ERR_PYTHON_UNSUPPORTED_CODING', `transfer coding is not supported: ${coding[1]}`)
+      }
+      this.hasBody = true
+    } else if (length !== null) {
+      if (!DIGITS.test(length[1])) throw refusal(`\`content-length\` is not a number: ${length[1]}`)
+      this.contentLength = Number(length[1])
+      this.hasBody = this.contentLength > 0
+    }
+    const authority = this.#readTarget(req)
+    // RFC 9112, 3.2.2: the authority of an absolute target counts, not the Host header.
+    if (authority !== null) {
+      if (host === null) headers.unshift(['Host', authority])
+      else host[1] = authority
+    }
+  }
+
+  #readHttp2 (req) {
+    const { rawHeaders } = req
+    const headers = []
+    let authority = null
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const name = rawHeaders[i]
+      const value = rawHeaders[i + 1]
+      if (name === ':authority') authority = value
+      else if (name === 'expect') this.expectsContinue = value.toLowerCase() === '100-continue'
+      if (name[0] !== ':') headers.push([name, value])
+    }
+    this.headers = authority === null
+      ? headers
+      : [['host', authority], ...headers.filter(([name]) => name !== 'host')]
+    this.hasBody = !req.stream.endAfterHeaders
+    this.#readTarget(req)
+  }
+
+  /** Sets `url` and `rootPath`; returns the authority of an absolute target, or null. */
+  #readTarget (req) {
+    const { url, originalUrl } = req
+    if (originalUrl === undefined || originalUrl === url) {
+      if (url[0] === '/') {
+        this.url = url
+        return null
+      }
+      if (url === '*' && req.method === 'OPTIONS') {
+        this.url = url
+        return null
+      }
+    }
+    const target = originForm(url)
+    this.url = target.path
+    if (originalUrl !== undefined && originalUrl !== url) {
+      this.#readMount(target.path, originForm(originalUrl).path, req.baseUrl)
+    }
+    return target.authority
+  }
+
+  /**
+   * Express says the prefix it cut off (`baseUrl`), Connect does not; both add a slash where nothing is left.
+   * What a middleware rewrote in `req.url` counts.
+   */
+  #readMount (url, originalUrl, baseUrl) {
+    const bare = url.slice(1)
+    let prefix = ''
+    if (typeof baseUrl === 'string') prefix = baseUrl
+    else if (originalUrl.endsWith(url)) prefix = originalUrl.slice(0, -url.length)
+    else if (originalUrl.endsWith(bare)) prefix = originalUrl.slice(0, originalUrl.length - bare.length)
+    this.url = originalUrl === prefix + bare ? originalUrl : prefix + url
+    this.rootPath = decoded(prefix)
+  }
+}
+
+function originForm (target) {
+  if (target[0] === '/') return { path: target, authority: null }
+  const match = ABSOLUTE_FORM.exec(target)
+  if (match === null) throw refusal(`request target is neither a path nor an http url: ${target}`)
+  const [, authority, rest] = match
+  return { path: rest[0] === '/' ? rest : `/${rest}`, authority }
+}
+
+function decoded (prefix) {
+  if (!prefix.includes('%')) return prefix
+  try {
+    return decodeURIComponent(prefix)
+  } catch {
+    return prefix
+  }
+}
+
+function only (before, pair) {
+  if (before !== null) throw refusal(`repeated header: ${pair[0]}`)
+  return pair
+}
+
+function refusal (message) {
+  return new PythonHandlerError('ERR_PYTHON_INVALID_REQUEST', message)
+}
+
+module.exports = { RequestHead }

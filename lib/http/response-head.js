@@ -1,0 +1,99 @@
+'use strict'
+
+/**
+ * Writes status and headers of the application to a Node response: order and repeats kept, what belongs to the
+ * connection left to Node. Everything is checked before anything is written, so that a bad head can still be
+ * answered with a 500.
+ */
+
+const { ServerResponse, validateHeaderName, validateHeaderValue } = require('node:http')
+const { PythonHandlerError } = require('../errors.js')
+
+const DIGITS = /^\d+$/
+
+/** Middleware and application both have a say in these; any other header of the application replaces. */
+const MERGED = new Set(['set-cookie', 'vary'])
+
+/** RFC 9113, 8.2.2. */
+const FORBIDDEN_IN_HTTP2 = new Set(['connection', 'keep-alive', 'proxy-connection', 'upgrade'])
+
+class ResponseHead {
+  status
+  /** The `content-length` the application announced, -1 without one. */
+  contentLength = -1
+  /** Whether the message ends with its head (HEAD, 204, 304). */
+  bodiless
+  /** Name, value, name, value, … */
+  #lines = []
+
+  constructor (req, response) {
+    const { status } = response
+    if (!Number.isInteger(status) || status < 200 || status > 999) {
+      throw invalid(`status is not that of a final response: ${status}`)
+    }
+    this.status = status
+    this.bodiless = req.method === 'HEAD' || status === 204 || status === 304
+    const http2 = req.httpVersionMajor === 2
+    for (const [name, value] of response.headers) {
+      if (name === 'content-length') {
+        if (!this.#readLength(value)) continue
+      } else if (name === 'transfer-encoding' || name === 'trailer') {
+        continue
+      } else if (http2 ? FORBIDDEN_IN_HTTP2.has(name) : name === 'connection' && value.toLowerCase() !== 'close') {
+        continue
+      }
+      this.#lines.push(name, value)
+    }
+  }
+
+  /** Writes the head; `length` is that of a body known whole, or -1. */
+  write (req, res, length) {
+    const lines = this.#lines
+    if (length !== -1 && this.contentLength === -1) lines.push('content-length', String(length))
+    if (req.httpVersionMajor === 1 && res.writeHead === ServerResponse.prototype.writeHead &&
+        res.getHeaderNames().length === 0) {
+      res.writeHead(this.status, lines)
+    } else {
+      this.#writeOverOthers(res)
+    }
+  }
+
+  /**
+   * Where others have set headers or replaced `writeHead` (Express middleware), and under HTTP/2: Node 20 loses
+   * repeats in `writeHead(status, array)` then, and some middleware reads only `getHeader`.
+   */
+  #writeOverOthers (res) {
+    const lines = this.#lines
+    const values = new Map()
+    for (let i = 0; i < lines.length; i += 2) {
+      const name = lines[i]
+      validateHeaderName(name)
+      validateHeaderValue(name, lines[i + 1])
+      const before = values.get(name)
+      if (before === undefined) values.set(name, [lines[i + 1]])
+      else before.push(lines[i + 1])
+    }
+    for (const [name, list] of values) {
+      const others = MERGED.has(name) ? res.getHeader(name) ?? [] : []
+      const all = [].concat(others, list)
+      res.setHeader(name, all.length === 1 ? all[0] : all)
+    }
+    res.writeHead(this.status)
+  }
+
+  /** Returns whether the line belongs in the head. */
+  #readLength (value) {
+    if (!DIGITS.test(value)) throw invalid(`\`content-length\` is not a number: ${value}`)
+    const length = Number(value)
+    const repeated = this.contentLength !== -1
+    if (repeated && length !== this.contentLength) throw invalid('`content-length` is repeated with another value')
+    this.contentLength = length
+    return !repeated && this.status !== 204
+  }
+}
+
+function invalid (message) {
+  return new PythonHandlerError('ERR_PYTHON_INVALID_RESPONSE', message)
+}
+
+module.exports = { ResponseHead }

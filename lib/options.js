@@ -1,0 +1,105 @@
+'use strict'
+
+// Checks what a handler is made with. Every error names the option.
+
+const fs = require('node:fs')
+const path = require('node:path')
+const { PythonHandlerError } = require('./errors.js')
+
+const LOOPS = ['auto', 'asyncio', 'uvloop']
+
+/** The longest time a timer of Node can take. */
+const LONGEST = 2 ** 31 - 1
+
+function invalid (message, code = 'ERR_PYTHON_INVALID_ARGUMENT') {
+  return new PythonHandlerError(code, message)
+}
+
+function kindOf (value) {
+  return value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value
+}
+
+function text (options, name, fallback) {
+  const value = options[name] ?? fallback
+  if (value !== undefined && typeof value !== 'string') throw invalid(`\`${name}\` must be a string, not ${kindOf(value)}`)
+  if (value?.includes('\0')) throw invalid(`\`${name}\` must not hold a NUL`)
+  return value
+}
+
+function flag (options, name, fallback) {
+  const value = options[name] ?? fallback
+  if (typeof value !== 'boolean') throw invalid(`\`${name}\` must be a boolean, not ${kindOf(value)}`)
+  return value
+}
+
+/** Milliseconds; 0 may mean none. */
+function duration (options, name, fallback) {
+  const value = options[name] ?? fallback
+  if (value === Infinity) return 0
+  if (typeof value !== 'number' || !(value >= 0) || value > LONGEST) {
+    throw invalid(`\`${name}\` must be milliseconds from 0 to ${LONGEST}, not ${typeof value === 'number' ? value : kindOf(value)}`)
+  }
+  return value
+}
+
+function docrootOf (options) {
+  const given = text(options, 'docroot', undefined) ?? process.cwd()
+  const docroot = path.resolve(given)
+  if (!fs.statSync(docroot, { throwIfNoEntry: false })?.isDirectory()) {
+    throw invalid(`\`docroot\` is no folder: \`${docroot}\``, 'ERR_PYTHON_DOCROOT')
+  }
+  return docroot
+}
+
+const NAME = /^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$/u
+
+/** @returns {{ file: string, function: string }} a module and an attribute */
+function targetOf (given = 'main:app') {
+  let file
+  let name
+  if (typeof given === 'string') {
+    const parts = given.split(':')
+    if (parts.length !== 2) {
+      throw invalid(`invalid \`appTarget\` ${JSON.stringify(given)}: expected 'module:attribute', such as 'main:app'`, 'ERR_PYTHON_TARGET')
+    }
+    [file, name] = parts
+  } else if (given !== null && typeof given === 'object' && typeof given.file === 'string' && typeof given.function === 'string') {
+    file = given.file
+    name = given.function
+  } else {
+    throw invalid('`appTarget` must be \'module:attribute\' or { file, function }', 'ERR_PYTHON_TARGET')
+  }
+  const module = file.endsWith('.py') ? file.slice(0, -3).replaceAll('/', '.') : file
+  if (!NAME.test(module)) throw invalid(`invalid \`appTarget\`: ${JSON.stringify(file)} is no module name`, 'ERR_PYTHON_TARGET')
+  if (!NAME.test(name)) throw invalid(`invalid \`appTarget\`: ${JSON.stringify(name)} is no attribute name`, 'ERR_PYTHON_TARGET')
+  return { file: module, function: name }
+}
+
+/** The mount prefix: '' or '/prefix', without a slash at its end. */
+function rootPathOf (options) {
+  const rootPath = text(options, 'rootPath', '').replace(/\/+$/, '')
+  if (rootPath !== '' && !rootPath.startsWith('/')) throw invalid('`rootPath` must be empty or begin with a slash')
+  return rootPath
+}
+
+/**
+ * @param {object} [options] those of PythonHandler
+ */
+function readOptions (options = {}) {
+  if (options === null || typeof options !== 'object') throw invalid(`\`options\` must be an object, not ${kindOf(options)}`)
+  const loop = options.loop ?? 'auto'
+  if (!LOOPS.includes(loop)) throw invalid(`\`loop\` must be one of ${LOOPS.join(', ')}`)
+  return {
+    docroot: docrootOf(options),
+    target: targetOf(options.appTarget ?? undefined),
+    python: text(options, 'python', undefined),
+    rootPath: rootPathOf(options),
+    loop,
+    responseTimeout: duration(options, 'responseTimeout', 30_000),
+    disconnectGrace: duration(options, 'disconnectGrace', 1_000),
+    shutdownTimeout: duration(options, 'shutdownTimeout', 2_000),
+    deepbind: flag(options, 'deepbind', true)
+  }
+}
+
+module.exports = { readOptions }

@@ -1,0 +1,110 @@
+'use strict'
+
+// What a handler answers. Buffered, or a stream whose body is read by one of next(), async iteration and stream().
+
+const { Readable } = require('node:stream')
+const { PythonHandlerError } = require('./errors.js')
+const { Headers } = require('./headers.js')
+
+class Response {
+  #status
+  #headers
+  #body
+  #reader = null
+  #exception
+
+  constructor (options) {
+    const { status = 200, headers, body, exception } = options ?? {}
+    this.status = status
+    this.#headers = headers instanceof Headers ? headers : new Headers(headers)
+    this.#body = body === undefined || body === null ? null : toBuffer(body)
+    this.#exception = exception === undefined || exception === null ? null : String(exception)
+  }
+
+  /**
+   * @param {number} status
+   * @param {string} headers `name\nvalue\n…`
+   * @param {Buffer | null} body
+   * @param {import('./body-reader.js').BodyReader | null} reader
+   */
+  static received (status, headers, body, reader) {
+    const response = new Response(EMPTY)
+    response.#status = status
+    response.#headers = Headers.fromText(headers)
+    response.#body = body
+    response.#reader = reader
+    return response
+  }
+
+  get status () {
+    return this.#status
+  }
+
+  set status (status) {
+    if (!Number.isInteger(status) || status < 100 || status > 999) {
+      throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`status` must be an integer from 100 to 999')
+    }
+    this.#status = status
+  }
+
+  get headers () {
+    return this.#headers
+  }
+
+  set headers (headers) {
+    this.#headers = headers instanceof Headers ? headers : new Headers(headers)
+  }
+
+  get body () {
+    return this.#body
+  }
+
+  get complete () {
+    return this.#reader === null
+  }
+
+  get exception () {
+    const error = this.#reader?.error
+    return error === undefined ? this.#exception : (error.traceback ?? error.message)
+  }
+
+  next () {
+    if (this.#reader !== null) return this.#reader.next()
+    const body = this.#body
+    this.#body = this.#body === null ? null : EMPTY_BODY
+    return Promise.resolve(body === null || body.length === 0 ? null : body)
+  }
+
+  async * [Symbol.asyncIterator] () {
+    try {
+      for (let chunk = await this.next(); chunk !== null; chunk = await this.next()) yield chunk
+    } finally {
+      this.#reader?.cancel()
+    }
+  }
+
+  stream () {
+    if (this.#reader !== null) return this.#reader.stream()
+    const body = this.#body
+    return Readable.from(body === null || body.length === 0 ? [] : [body], { objectMode: false })
+  }
+
+  toJSON () {
+    const json = { status: this.#status, headers: this.#headers.toJSON() }
+    if (this.#body !== null) json.body = this.#body
+    if (this.exception !== null) json.exception = this.exception
+    return json
+  }
+}
+
+const EMPTY = Object.freeze({})
+const EMPTY_BODY = Buffer.alloc(0)
+
+function toBuffer (body) {
+  if (Buffer.isBuffer(body)) return body
+  if (typeof body === 'string') return Buffer.from(body)
+  if (ArrayBuffer.isView(body)) return Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`body` must be a Buffer, Uint8Array or string')
+}
+
+module.exports = { Response }

@@ -1,0 +1,315 @@
+//! The surface that `lib/` calls: thin, unchecked by itself, not public. `lib/handler.js` is its only user.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use napi::bindgen_prelude::{FromNapiValue, Object, Unknown};
+use napi::{Env, JsValue, Result};
+use napi_derive::napi;
+
+use crate::asgi::{ApplicationOptions, EventLoopHandle, StartOptions};
+use crate::error::HandlerError;
+use crate::exchange::{
+    AppHalf, Delivery, Disconnect, Event, Exchange, LoopMessage, Message, Mode, RequestHead, SyncReply,
+};
+use crate::js::environment::Environment;
+use crate::js::events::EventWriter;
+use crate::js::{arguments, failure};
+use crate::python::exit;
+use crate::python::loader::Target;
+use crate::target::PythonHandlerTarget;
+
+/// Names applications; never used twice.
+static NEXT_APPLICATION: AtomicUsize = AtomicUsize::new(0);
+
+/// What a handler needs, checked and completed by `lib/options.js`.
+#[napi(object, object_to_js = false)]
+pub struct NativeOptions {
+    /// The interpreter's executable.
+    pub executable: String,
+    /// The libpython that is loaded.
+    pub library: String,
+    /// `asyncio`, `uvloop` or `auto`.
+    pub event_loop: String,
+    /// Flags for `sys.setdlopenflags`, if any.
+    pub dlopen_flags: Option<i32>,
+    /// An absolute path.
+    pub docroot: String,
+    /// The module.
+    pub file: String,
+    /// The attribute in it.
+    pub function: String,
+    /// The mount prefix.
+    pub root_path: String,
+    /// Milliseconds.
+    pub disconnect_grace: f64,
+    /// Milliseconds that the end of the process may take.
+    pub shutdown_timeout: f64,
+}
+
+/// An application in the process's Python.
+#[napi]
+pub struct PythonHandler {
+    key: usize,
+    handle: Arc<EventLoopHandle>,
+    options: ApplicationOptions,
+}
+
+/// The interpreter that runs in this process.
+#[napi(object)]
+pub struct StartedInterpreter {
+    /// Its executable.
+    pub executable: String,
+    /// Its libpython.
+    pub library: String,
+}
+
+fn milliseconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
+}
+
+/// An object that describes `error`, for `lib/errors.js`.
+fn failed<'env>(env: &'env Env, error: &HandlerError) -> Result<Option<Object<'env>>> {
+    failure::object(env, error).map(Some)
+}
+
+#[napi]
+impl PythonHandler {
+    /// Starts the interpreter if none runs; imports nothing yet. Throws an object that describes the failure.
+    #[napi(factory, catch_unwind)]
+    pub fn create(env: Env, options: NativeOptions) -> Result<Self> {
+        let target = PythonHandlerTarget { file: options.file, function: options.function };
+        let started = EventLoopHandle::get_or_start(StartOptions {
+            executable: options.executable,
+            library: options.library,
+            event_loop: options.event_loop.clone(),
+            dlopen_flags: options.dlopen_flags,
+        });
+        let handle = match started {
+            Ok(handle) => handle,
+            Err(error) => {
+                let thrown = failure::value(&env, &error)?;
+                // SAFETY: both belong to the running call.
+                unsafe { napi::sys::napi_throw(env.raw(), thrown) };
+                return Err(napi::Error::new(napi::Status::PendingException, String::new()));
+            }
+        };
+        exit::set_limit(milliseconds(options.shutdown_timeout));
+        Ok(Self {
+            key: NEXT_APPLICATION.fetch_add(1, Ordering::Relaxed),
+            handle,
+            options: ApplicationOptions {
+                docroot: options.docroot,
+                target: Target { module: target.file, attributes: target.function },
+                root_path: options.root_path,
+                disconnect_grace: milliseconds(options.disconnect_grace),
+                event_loop: options.event_loop,
+            },
+        })
+    }
+
+    /// Imports the application; an event with this `id` tells the end.
+    #[napi(catch_unwind)]
+    pub fn load(&self, env: Env, id: f64) -> Result<()> {
+        let environment = Environment::current()?;
+        environment.enter(&env);
+        let queue = Arc::clone(&environment.queue);
+        let id = to_id(id);
+        self.handle.load(self.key, self.options.clone(), move |result| queue.push(id, Event::Loaded(result)));
+        Ok(())
+    }
+
+    /// Imports the application and waits for it. Returns what went wrong, if anything did.
+    #[napi(catch_unwind)]
+    pub fn load_sync<'env>(&self, env: &'env Env) -> Result<Option<Object<'env>>> {
+        let reply = Arc::new(SyncReply::default());
+        let own = Arc::clone(&reply);
+        self.handle.load(self.key, self.options.clone(), move |result| own.fill(Event::Loaded(result)));
+        match reply.wait(None) {
+            Some(Event::Loaded(Err(error))) => failed(env, &error),
+            _ => Ok(None),
+        }
+    }
+
+    /// Gives a request to the application. `more`: the body will be written. Returns what is wrong with it, if anything is.
+    #[napi(catch_unwind)]
+    #[expect(clippy::too_many_arguments, reason = "one crossing for a request, plain values")]
+    pub fn submit<'env>(
+        &self,
+        env: &'env Env,
+        id: f64,
+        mode: u32,
+        head: Unknown<'env>,
+        headers: u32,
+        body: Unknown<'env>,
+        more: bool,
+        extra: Option<String>,
+    ) -> Result<Option<Object<'env>>> {
+        let environment = Environment::current()?;
+        // SAFETY: all values belong to this call.
+        let (head, body) =
+            unsafe { (arguments::latin1(env.raw(), head.raw())?, arguments::bytes(env.raw(), body.raw())?) };
+        let head = match RequestHead::parse(head, headers as usize, extra) {
+            Ok(head) => head,
+            Err(error) => return failed(env, &error),
+        };
+        let mode = match mode {
+            0 => Mode::Buffered,
+            1 => Mode::Stream,
+            _ => Mode::WebSocket,
+        };
+        let body = if more { None } else { Some(body.unwrap_or_default()) };
+        let delivery = Delivery::Queue(Arc::clone(&environment.queue));
+        let id = to_id(id);
+        log::debug!("request {id}: accepted");
+        let exchange = Exchange::new(id, self.key, mode, body, delivery, Arc::clone(self.handle.queue()));
+        environment.enter(env);
+        environment.insert(Arc::clone(&exchange));
+        self.handle.queue().push(LoopMessage::Begin { half: AppHalf::new(exchange), head });
+        Ok(None)
+    }
+
+    /// Gives a request to the application and waits. Returns a batch of one event, or what went wrong.
+    #[napi(catch_unwind)]
+    pub fn submit_sync<'env>(
+        &self,
+        env: &'env Env,
+        head: Unknown<'env>,
+        headers: u32,
+        body: Unknown<'env>,
+        extra: Option<String>,
+        timeout: f64,
+    ) -> Result<Object<'env>> {
+        // SAFETY: all values belong to this call.
+        let (head, body) =
+            unsafe { (arguments::latin1(env.raw(), head.raw())?, arguments::bytes(env.raw(), body.raw())?) };
+        let head = match RequestHead::parse(head, headers as usize, extra) {
+            Ok(head) => head,
+            Err(error) => return failure::object(env, &error),
+        };
+        let reply = Arc::new(SyncReply::default());
+        let exchange = Exchange::new(
+            0,
+            self.key,
+            Mode::Buffered,
+            Some(body.unwrap_or_default()),
+            Delivery::Sync(Arc::clone(&reply)),
+            Arc::clone(self.handle.queue()),
+        );
+        self.handle.queue().push(LoopMessage::Begin { half: AppHalf::new(Arc::clone(&exchange)), head });
+        let limit = (timeout > 0.0).then(|| milliseconds(timeout));
+        let Some(event) = reply.wait(limit) else {
+            exchange.disconnect(Disconnect { code: 1006, reason: String::new() }, true);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "checked by lib/options.js"
+            )]
+            return failure::object(env, &HandlerError::ResponseTimeout(timeout as u64));
+        };
+        let mut writer = EventWriter::new(env, 1)?;
+        writer.push(0, event)?;
+        let [events, shared] = writer.finish()?;
+        let mut batch = Object::new(env)?;
+        // SAFETY: both were made in this call.
+        unsafe {
+            batch.set("events", Unknown::from_napi_value(env.raw(), events)?)?;
+            batch.set("shared", Unknown::from_napi_value(env.raw(), shared)?)?;
+        }
+        Ok(batch)
+    }
+}
+
+impl Drop for PythonHandler {
+    fn drop(&mut self) {
+        self.handle.unload(self.key);
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "ids are counted up from 1 by lib/environment.js"
+)]
+fn to_id(id: f64) -> u64 {
+    id as u64
+}
+
+/// Connects this Node environment: `callback(events, shared)` gets what happens. Called once.
+#[napi(catch_unwind)]
+pub fn attach(env: Env, callback: Unknown<'_>) -> Result<()> {
+    Environment::attach(&env, callback.raw())
+}
+
+/// Adds to a request body, or sends a WebSocket message. False: wait for the drain event.
+#[napi(catch_unwind)]
+pub fn write(env: Env, id: f64, chunk: Unknown<'_>, text: bool) -> Result<bool> {
+    let Some(exchange) = Environment::current()?.request(to_id(id)) else { return Ok(true) };
+    // SAFETY: the chunk belongs to this call.
+    let bytes = unsafe { arguments::bytes(env.raw(), chunk.raw())? }.unwrap_or_default();
+    Ok(exchange.write(Message { text, bytes }))
+}
+
+/// The request body is complete.
+#[napi(catch_unwind)]
+pub fn end(id: f64) -> Result<()> {
+    if let Some(exchange) = Environment::current()?.request(to_id(id)) {
+        exchange.end();
+    }
+    Ok(())
+}
+
+/// The reader took so many bytes of the response body.
+#[napi(catch_unwind)]
+pub fn consume(id: f64, bytes: f64) -> Result<()> {
+    if let Some(exchange) = Environment::current()?.request(to_id(id)) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a sum of Buffer lengths"
+        )]
+        exchange.consume(bytes as usize);
+    }
+    Ok(())
+}
+
+/// The caller gives a request up: no event follows. The task is cancelled, now or after the grace period.
+#[napi(catch_unwind)]
+pub fn disconnect(env: Env, id: f64, cancel_now: bool) -> Result<()> {
+    if let Some(exchange) = Environment::current()?.remove(&env, to_id(id)) {
+        exchange.disconnect(Disconnect { code: 1006, reason: String::new() }, cancel_now);
+    }
+    Ok(())
+}
+
+/// A WebSocket client closes.
+#[napi(catch_unwind)]
+pub fn close(id: f64, code: u16, reason: String) -> Result<()> {
+    if let Some(exchange) = Environment::current()?.request(to_id(id)) {
+        exchange.close(Disconnect { code, reason });
+    }
+    Ok(())
+}
+
+/// Stops Python at the end of the process and waits for it, within the limit. False: it is stuck.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn shutdown() -> bool {
+    exit::wait()
+}
+
+/// The interpreter that runs in this process, or null.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn started_interpreter() -> Option<StartedInterpreter> {
+    EventLoopHandle::started()
+        .map(|options| StartedInterpreter { executable: options.executable, library: options.library })
+}
+
+#[napi(module_exports)]
+pub fn init(_exports: Object<'_>) -> Result<()> {
+    // Each Node environment loads the addon; the log is the process's.
+    let _ = env_logger::try_init();
+    Ok(())
+}

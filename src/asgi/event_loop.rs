@@ -1,0 +1,367 @@
+//! The asyncio loop and what is kept for it: runs on the Python thread only.
+//!
+//! [`EventLoop::get`] is reached from callbacks of Python, so it is a static; it lives as long as the process,
+//! as CPython does.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyDict};
+use slab::Slab;
+
+use super::application::{Application, ApplicationOptions};
+use super::connection::{Connection, Ending};
+use super::http::HttpConnectionScope;
+use super::message::type_name;
+use super::python_future_poller::PythonFuturePoller;
+use super::receiver::Receiver;
+use super::sender::Sender;
+use crate::error::HandlerError;
+use crate::exchange::{AppHalf, Exchange, LoopMessage, LoopQueue, RequestHead};
+use crate::python::awaitable::Done;
+use crate::python::loader::Loader;
+use crate::python::task::{Started, TaskStarter};
+use crate::python::{exception, exit};
+
+/// Messages taken in one pass, so that the loop's other work gets its turn.
+const BATCH: usize = 256;
+
+static EVENT_LOOP: OnceLock<EventLoop> = OnceLock::new();
+
+/// Acknowledges the signal that woke the loop.
+pub(super) trait Acknowledge: Send + Sync {
+    /// Empties the file descriptor.
+    fn acknowledge(&self);
+    /// Signals again: work is left.
+    fn repeat(&self);
+}
+
+/// See the module.
+pub(super) struct EventLoop {
+    event_loop: Py<PyAny>,
+    /// `asyncio` or `uvloop`.
+    kind: &'static str,
+    /// Why uvloop is not there.
+    uvloop_error: Option<String>,
+    create_future: Py<PyAny>,
+    release: Py<PyAny>,
+    tasks: TaskStarter,
+    scopes: HttpConnectionScope,
+    loader: Loader,
+    done: Py<Done>,
+    queue: Arc<LoopQueue>,
+    wake: Box<dyn Acknowledge>,
+    waiting: Mutex<VecDeque<LoopMessage>>,
+    connections: Mutex<Slab<Arc<Connection>>>,
+    applications: Mutex<HashMap<usize, Arc<Application>>>,
+    held: Mutex<Vec<Arc<Connection>>>,
+    release_scheduled: AtomicBool,
+    stopping: AtomicBool,
+}
+
+#[pyfunction]
+fn drain(py: Python<'_>) {
+    EventLoop::get().drain(py);
+}
+
+#[pyfunction]
+fn release_heads() {
+    EventLoop::get().release_heads();
+}
+
+impl EventLoop {
+    /// The loop of this process. Only reached through objects that exist after [`Self::create`].
+    pub(super) fn get() -> &'static Self {
+        #[expect(clippy::expect_used, reason = "the callers are made by `create`")]
+        EVENT_LOOP.get().expect("the event loop exists before anything that runs on it")
+    }
+
+    /// Makes the asyncio loop and everything kept for it. `descriptor` becomes readable when the queue has work.
+    ///
+    /// # Errors
+    /// A Python exception: asyncio cannot be imported, or the loop cannot watch the descriptor.
+    pub(super) fn create(
+        py: Python<'_>,
+        wanted: &str,
+        queue: Arc<LoopQueue>,
+        descriptor: i64,
+        wake: Box<dyn Acknowledge>,
+    ) -> PyResult<&'static Self> {
+        let asyncio = py.import("asyncio")?;
+        let mut uvloop_error = None;
+        let uvloop = match wanted {
+            "asyncio" => None,
+            _ => py.import("uvloop").map_err(|error| uvloop_error = Some(error.to_string())).ok(),
+        };
+        let (kind, event_loop) = match uvloop {
+            Some(uvloop) => ("uvloop", uvloop.call_method0("new_event_loop")?),
+            None if cfg!(windows) => ("asyncio", asyncio.call_method0("SelectorEventLoop")?),
+            None => ("asyncio", asyncio.call_method0("new_event_loop")?),
+        };
+        asyncio.call_method1("set_event_loop", (&event_loop,))?;
+        look_like_coroutine_functions(py)?;
+        let drain = pyo3::wrap_pyfunction!(drain, py)?;
+        event_loop.call_method1("add_reader", (descriptor, drain))?;
+        let created = Self {
+            create_future: event_loop.getattr("create_future")?.unbind(),
+            release: pyo3::wrap_pyfunction!(release_heads, py)?.into_any().unbind(),
+            tasks: TaskStarter::new(py, &event_loop)?,
+            scopes: HttpConnectionScope::new(py)?,
+            loader: Loader::new(py)?,
+            done: Py::new(py, Done)?,
+            event_loop: event_loop.unbind(),
+            kind,
+            uvloop_error,
+            queue,
+            wake,
+            waiting: Mutex::default(),
+            connections: Mutex::default(),
+            applications: Mutex::default(),
+            held: Mutex::default(),
+            release_scheduled: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+        };
+        if EVENT_LOOP.set(created).is_err() {
+            return Err(pyo3::exceptions::PyRuntimeError::new_err("the event loop exists already"));
+        }
+        Ok(Self::get())
+    }
+
+    /// Runs until [`Self::stop`]. What asyncio passes through (`SystemExit`, `KeyboardInterrupt`), or an
+    /// application's `loop.stop()`, does not end it.
+    pub(super) fn run(&self, py: Python<'_>) {
+        while !self.stopping.load(Ordering::Acquire) {
+            let result = self.event_loop.call_method0(py, intern!(py, "run_forever"));
+            if let Err(error) = result {
+                log::debug!("the loop was left by {}", error.get_type(py));
+                let is_closed = self.event_loop.call_method0(py, intern!(py, "is_closed"));
+                if is_closed.is_ok_and(|closed| closed.is_truthy(py).unwrap_or(false)) {
+                    exception::log(
+                        py,
+                        "an application closed the event loop: no request can be answered",
+                        &error,
+                    );
+                    self.queue.close();
+                    return;
+                }
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------- messages
+
+    fn drain(&self, py: Python<'_>) {
+        self.wake.acknowledge();
+        let mut batch = Vec::new();
+        self.queue.drain(&mut batch);
+        let mut waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.extend(batch);
+        for _ in 0..BATCH {
+            let Some(message) = waiting.pop_front() else { break };
+            if let Err(error) = self.dispatch(py, message) {
+                exception::log(py, "internal error in python-node", &error);
+            }
+        }
+        if !waiting.is_empty() {
+            *self.waiting.lock() = waiting;
+            self.wake.repeat();
+        }
+    }
+
+    fn dispatch(&self, py: Python<'_>, message: LoopMessage) -> PyResult<()> {
+        match message {
+            LoopMessage::Begin { half, head } => self.begin(py, half, &head),
+            LoopMessage::Wake(exchange) => match self.connection(&exchange) {
+                Some(connection) => connection.wake(py),
+                None => Ok(()),
+            },
+            LoopMessage::Disconnect { exchange, cancel_now } => match self.connection(&exchange) {
+                Some(connection) => connection.disconnect(py, cancel_now),
+                None => Ok(()),
+            },
+            LoopMessage::Call(call) => {
+                call();
+                Ok(())
+            }
+        }
+    }
+
+    fn connection(&self, exchange: &Exchange) -> Option<Arc<Connection>> {
+        let slot = exchange.slot()?;
+        let connections = self.connections.lock();
+        let connection = connections.get(slot)?;
+        std::ptr::eq(Arc::as_ptr(connection.exchange()), exchange).then(|| Arc::clone(connection))
+    }
+
+    /// Calls the application.
+    fn begin(&self, py: Python<'_>, half: AppHalf, head: &RequestHead) -> PyResult<()> {
+        if half.is_disconnected() {
+            log::debug!("request {}: given up before it began", half.id);
+            return Ok(());
+        }
+        let application = self.applications.lock().get(&half.application).map(Arc::clone);
+        let Some(application) = application else {
+            half.fail(HandlerError::Closed("the handler is closed"));
+            return Ok(());
+        };
+        let (scope, facts) = self.scopes.build(py, &application, head)?;
+        log::debug!("request {}: scope built", half.id);
+        let connection = Connection::new(half, &facts, application.options.disconnect_grace);
+        let receive = Py::new(py, Receiver::new(Arc::clone(&connection)))?;
+        let send = Py::new(py, Sender::new(Arc::clone(&connection)))?;
+        let awaitable = match application.callable.bind(py).call1((scope, receive, send)) {
+            Ok(awaitable) => awaitable,
+            Err(error) => {
+                connection.ended(py, Ending::Raised(error));
+                return Ok(());
+            }
+        };
+        if !awaitable.hasattr(intern!(py, "__await__"))? {
+            connection.ended(py, Ending::NotAwaitable(type_name(&awaitable)));
+            return Ok(());
+        }
+        match self.tasks.start(py, awaitable) {
+            Ok(Started::Task(task)) => self.follow(py, connection, task),
+            Ok(Started::Raised(error)) | Err(error) => {
+                connection.ended(py, Ending::Raised(error));
+                Ok(())
+            }
+        }
+    }
+
+    /// Keeps a task until it ends: asyncio itself holds tasks weakly.
+    fn follow(&self, py: Python<'_>, connection: Arc<Connection>, task: Py<PyAny>) -> PyResult<()> {
+        let task = task.into_bound(py);
+        if task.call_method0(intern!(py, "done"))?.is_truthy()? {
+            return connection.task_done(py, &task);
+        }
+        log::debug!("request {}: started", connection.exchange().id);
+        connection.set_task(task.clone().unbind());
+        let exchange = Arc::clone(connection.exchange());
+        exchange.attach(self.connections.lock().insert(Arc::clone(&connection)));
+        let done = Py::new(py, PythonFuturePoller::new(connection))?;
+        task.call_method1(intern!(py, "add_done_callback"), (done,))?;
+        Ok(())
+    }
+
+    /// The task of `connection` has ended.
+    pub(super) fn forget(&self, connection: &Arc<Connection>) {
+        let forgotten =
+            connection.exchange().slot().and_then(|slot| self.connections.lock().try_remove(slot));
+        drop(forgotten);
+    }
+
+    // ------------------------------------------------------------- for connections
+
+    /// The awaitable that is ready.
+    pub(super) fn done(&self, py: Python<'_>) -> Py<PyAny> {
+        self.done.clone_ref(py).into_any()
+    }
+
+    /// `loop.create_future`.
+    pub(super) fn create_future(&self) -> &Py<PyAny> {
+        &self.create_future
+    }
+
+    /// Keeps a response's start for one turn of the loop: a body that follows at once goes with it.
+    pub(super) fn hold(&self, py: Python<'_>, connection: &Arc<Connection>) -> PyResult<()> {
+        self.held.lock().push(Arc::clone(connection));
+        if !self.release_scheduled.swap(true, Ordering::AcqRel) {
+            self.event_loop.call_method1(py, intern!(py, "call_soon"), (&self.release,))?;
+        }
+        Ok(())
+    }
+
+    fn release_heads(&self) {
+        self.release_scheduled.store(false, Ordering::Release);
+        let held = std::mem::take(&mut *self.held.lock());
+        for connection in held {
+            connection.release_head();
+        }
+    }
+
+    /// Cancels the task of `connection` after a while, unless it has ended.
+    pub(super) fn call_later(
+        &self,
+        py: Python<'_>,
+        delay: Duration,
+        connection: &Arc<Connection>,
+    ) -> PyResult<()> {
+        let weak = Arc::downgrade(connection);
+        let cancel = PyCFunction::new_closure(py, None, None, move |arguments, _| match weak.upgrade() {
+            Some(connection) => connection.cancel(arguments.py()),
+            None => Ok(()),
+        })?;
+        self.event_loop.call_method1(py, intern!(py, "call_later"), (delay.as_secs_f64(), cancel))?;
+        Ok(())
+    }
+
+    // --------------------------------------------------------------- applications
+
+    /// Imports an application under a key.
+    pub(super) fn load(
+        &self,
+        py: Python<'_>,
+        key: usize,
+        options: ApplicationOptions,
+    ) -> Result<(), HandlerError> {
+        if options.event_loop != "auto" && options.event_loop != self.kind {
+            return Err(HandlerError::EventLoop {
+                wanted: options.event_loop,
+                running: self.kind,
+                reason: self.uvloop_error.clone(),
+            });
+        }
+        let callable = self.loader.load(py, &options.docroot, &options.target)?.unbind();
+        exit::register();
+        let application = Application { callable, state: PyDict::new(py).unbind(), options };
+        self.applications.lock().insert(key, Arc::new(application));
+        Ok(())
+    }
+
+    /// Forgets an application. Requests that run go on.
+    pub(super) fn unload(&self, key: usize) {
+        let application = self.applications.lock().remove(&key);
+        drop(application);
+    }
+
+    /// Cancels what runs, waits for it within the limit, and stops the loop.
+    pub(super) fn stop(&self, py: Python<'_>, limit: Duration) {
+        self.stopping.store(true, Ordering::Release);
+        let tasks = || -> PyResult<()> {
+            let connections: Vec<Arc<Connection>> =
+                self.connections.lock().iter().map(|(_, connection)| Arc::clone(connection)).collect();
+            for connection in &connections {
+                connection.cancel(py)?;
+            }
+            let code = CString::new(include_str!("stop.py"))?;
+            let stop = PyModule::from_code(py, &code, c"python_node/stop.py", c"_python_node_stop")?
+                .call_method1("stop", (self.event_loop.bind(py), limit.as_secs_f64()))?;
+            self.event_loop.call_method1(py, "create_task", (stop,))?;
+            Ok(())
+        };
+        if let Err(error) = tasks() {
+            exception::log(py, "internal error in python-node while stopping", &error);
+            let _ = self.event_loop.call_method0(py, "stop");
+        }
+    }
+}
+
+/// `inspect.iscoroutinefunction(receive)` and asyncio's own are true, as for the functions of other servers.
+fn look_like_coroutine_functions(py: Python<'_>) -> PyResult<()> {
+    for class in [py.get_type::<Receiver>(), py.get_type::<Sender>()] {
+        for (module, name) in [("asyncio.coroutines", "_is_coroutine"), ("inspect", "_is_coroutine_mark")] {
+            // Each is there in some versions only.
+            if let Ok(mark) = py.import(module).and_then(|module| module.getattr(name)) {
+                class.setattr(name, mark)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! The Python thread, as every other thread holds it. One per process, started by the first handler.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+
+use super::application::ApplicationOptions;
+use super::event_loop::EventLoop;
+use super::wake::Wake;
+use crate::error::HandlerError;
+use crate::exchange::{LoopMessage, LoopQueue};
+use crate::python::{exception, exit, interpreter};
+
+/// 16 MiB: deep recursion in Python must raise `RecursionError` before the stack ends; musl's default is 128 KiB.
+const STACK_SIZE: usize = 16 * 1024 * 1024;
+
+static HANDLE: Mutex<Option<Arc<EventLoopHandle>>> = Mutex::new(None);
+
+/// How the interpreter is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StartOptions {
+    /// The interpreter's executable: what `sys.executable` will be.
+    pub(crate) executable: String,
+    /// The libpython that is loaded.
+    pub(crate) library: String,
+    /// `asyncio`, `uvloop` or `auto`.
+    pub(crate) event_loop: String,
+    /// For `sys.setdlopenflags`, before any extension module is imported.
+    pub(crate) dlopen_flags: Option<i32>,
+}
+
+/// See the module.
+pub(crate) struct EventLoopHandle {
+    queue: Arc<LoopQueue>,
+    options: StartOptions,
+    failure: OnceLock<HandlerError>,
+}
+
+/// Is told once how a load ended; dropped untold, it tells that Python is not there.
+struct Reply {
+    tell: Option<Box<dyn FnOnce(Result<(), HandlerError>) + Send>>,
+    handle: Arc<EventLoopHandle>,
+}
+
+impl Reply {
+    fn tell(mut self, result: Result<(), HandlerError>) {
+        if let Some(tell) = self.tell.take() {
+            tell(result);
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(tell) = self.tell.take() {
+            let closed = HandlerError::Closed("Python has stopped");
+            tell(Err(self.handle.failure.get().cloned().unwrap_or(closed)));
+        }
+    }
+}
+
+impl EventLoopHandle {
+    /// The Python thread, started now if there is none. Does not wait for it.
+    ///
+    /// # Errors
+    /// [`HandlerError::InterpreterConflict`] if another interpreter runs, [`HandlerError::Start`] if the
+    /// thread cannot be made, [`HandlerError::Closed`] while the process ends.
+    pub(crate) fn get_or_start(options: StartOptions) -> Result<Arc<Self>, HandlerError> {
+        if exit::has_begun() {
+            return Err(HandlerError::Closed("the process is ending"));
+        }
+        let mut place = HANDLE.lock();
+        if let Some(handle) = &*place {
+            let running = &handle.options;
+            if running.executable != options.executable || running.library != options.library {
+                return Err(HandlerError::InterpreterConflict {
+                    running: running.executable.clone(),
+                    wanted: options.executable,
+                });
+            }
+            return Ok(Arc::clone(handle));
+        }
+        let failed = |error: std::io::Error| HandlerError::Start {
+            executable: options.executable.clone(),
+            reason: error.to_string(),
+        };
+        let wake = Wake::new().map_err(failed)?;
+        let handle = Arc::new(Self {
+            queue: Arc::new(LoopQueue::new(Box::new(wake.clone()))),
+            options: options.clone(),
+            failure: OnceLock::new(),
+        });
+        let own = Arc::clone(&handle);
+        std::thread::Builder::new()
+            .name("python".to_owned())
+            .stack_size(STACK_SIZE)
+            .spawn(move || own.run(wake))
+            .map_err(failed)?;
+        *place = Some(Arc::clone(&handle));
+        Ok(handle)
+    }
+
+    /// What was started, if anything was.
+    pub(crate) fn started() -> Option<StartOptions> {
+        HANDLE.lock().as_ref().map(|handle| handle.options.clone())
+    }
+
+    /// The way to the Python thread.
+    pub(crate) fn queue(&self) -> &Arc<LoopQueue> {
+        &self.queue
+    }
+
+    /// Imports an application on the Python thread, under `key`; `tell` is called there.
+    pub(crate) fn load(
+        self: &Arc<Self>,
+        key: usize,
+        options: ApplicationOptions,
+        tell: impl FnOnce(Result<(), HandlerError>) + Send + 'static,
+    ) {
+        let reply = Reply { tell: Some(Box::new(tell)), handle: Arc::clone(self) };
+        self.call(move |py| {
+            let result = EventLoop::get().load(py, key, options);
+            reply.tell(result);
+        });
+    }
+
+    /// Forgets an application. Requests that run go on.
+    pub(crate) fn unload(&self, key: usize) {
+        self.call(move |_| EventLoop::get().unload(key));
+    }
+
+    fn call(&self, call: impl FnOnce(Python<'_>) + Send + 'static) {
+        self.queue.push(LoopMessage::Call(Box::new(move || Python::attach(call))));
+    }
+
+    /// The Python thread's life.
+    fn run(&self, wake: Wake) {
+        if let Err(reason) = interpreter::start(&self.options.executable) {
+            self.fail(reason);
+            return;
+        }
+        Python::attach(|py| {
+            let created = interpreter::settle_in(py, self.options.dlopen_flags).and_then(|()| {
+                let descriptor = wake.watched();
+                EventLoop::create(
+                    py,
+                    &self.options.event_loop,
+                    Arc::clone(&self.queue),
+                    descriptor,
+                    Box::new(wake),
+                )
+            });
+            match created {
+                Ok(event_loop) => {
+                    let stop = self.stopper();
+                    exit::started(Box::new(stop));
+                    log::debug!("python is ready: {}", self.options.executable);
+                    event_loop.run(py);
+                }
+                Err(error) => self.fail(exception::describe(py, &error).traceback),
+            }
+            self.queue.close();
+            exit::park(py, exit::remaining());
+        });
+    }
+
+    fn stopper(&self) -> impl Fn(Duration) + Send + Sync + 'static {
+        let queue = Arc::clone(&self.queue);
+        move |limit| {
+            queue.push(LoopMessage::Call(Box::new(move || {
+                Python::attach(|py| EventLoop::get().stop(py, limit));
+            })));
+        }
+    }
+
+    fn fail(&self, reason: String) {
+        let error = HandlerError::Start { executable: self.options.executable.clone(), reason };
+        let _ = self.failure.set(error);
+        // Drops the loads that wait, which tells them.
+        self.queue.close();
+    }
+}

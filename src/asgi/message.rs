@@ -1,0 +1,206 @@
+//! Reads the dicts that applications `send`, and says in the application's own terms what is wrong with one.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyList, PyMemoryView, PyString, PyTuple};
+
+/// A message that is being read.
+pub(super) struct SentMessage<'a, 'py> {
+    dict: &'a Bound<'py, PyDict>,
+}
+
+/// The class's name, for a message to people.
+pub(super) fn type_name(value: &Bound<'_, PyAny>) -> String {
+    value.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string())
+}
+
+impl<'a, 'py> SentMessage<'a, 'py> {
+    /// Takes what the application passed to `send`.
+    ///
+    /// # Errors
+    /// `TypeError` if it is no dict.
+    pub(super) fn new(message: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+        match message.cast::<PyDict>() {
+            Ok(dict) => Ok(Self { dict }),
+            Err(_) => Err(PyTypeError::new_err(format!(
+                "an ASGI message must be a dict, not {}",
+                type_name(message)
+            ))),
+        }
+    }
+
+    /// The `type` key.
+    ///
+    /// # Errors
+    /// `ValueError` without one, `TypeError` if it is no str.
+    pub(super) fn kind(&self) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.dict.py();
+        let kind = self
+            .dict
+            .get_item(intern!(py, "type"))?
+            .ok_or_else(|| PyValueError::new_err("an ASGI message must have a `type`"))?;
+        if kind.is_instance_of::<PyString>() {
+            return Ok(kind);
+        }
+        Err(PyTypeError::new_err(format!("`type` of an ASGI message must be str, not {}", type_name(&kind))))
+    }
+
+    /// A key's value; `None` if it is missing or `None`.
+    pub(super) fn get(&self, key: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(self.dict.get_item(key)?.filter(|value| !value.is_none()))
+    }
+
+    /// A flag; false without one. Anything is true or false, as in Python.
+    pub(super) fn flag(&self, key: &Bound<'py, PyString>) -> PyResult<bool> {
+        match self.dict.get_item(key)? {
+            None => Ok(false),
+            Some(value) => match value.cast::<PyBool>() {
+                Ok(value) => Ok(value.is_true()),
+                Err(_) => value.is_truthy(),
+            },
+        }
+    }
+
+    /// An integer.
+    ///
+    /// # Errors
+    /// `TypeError` if it is none, or a bool.
+    pub(super) fn integer(&self, key: &Bound<'py, PyString>) -> PyResult<Option<i64>> {
+        let Some(value) = self.get(key)? else { return Ok(None) };
+        if value.is_instance_of::<PyBool>() {
+            return Err(wrong_type(key, "int", &value));
+        }
+        value.extract().map(Some).map_err(|_| wrong_type(key, "int", &value))
+    }
+
+    /// A text.
+    ///
+    /// # Errors
+    /// `TypeError` if it is none.
+    pub(super) fn text(&self, key: &Bound<'py, PyString>) -> PyResult<Option<String>> {
+        let Some(value) = self.get(key)? else { return Ok(None) };
+        match value.cast::<PyString>() {
+            Ok(text) => Ok(Some(text.to_cow()?.into_owned())),
+            Err(_) => Err(wrong_type(key, "str", &value)),
+        }
+    }
+
+    /// Bytes, bytearray or memoryview, copied.
+    ///
+    /// # Errors
+    /// `TypeError` for anything else, str above all.
+    pub(super) fn bytes(&self, key: &Bound<'py, PyString>) -> PyResult<Option<Vec<u8>>> {
+        let Some(value) = self.get(key)? else { return Ok(None) };
+        match copy_bytes(&value) {
+            Some(copied) => copied.map(Some),
+            None => Err(wrong_type(key, "bytes", &value)),
+        }
+    }
+
+    /// Headers as `name\nvalue\n…`: names lower-case tokens, values without control characters.
+    ///
+    /// # Errors
+    /// `TypeError` or `ValueError` that names the header, never its value.
+    pub(super) fn headers(&self, key: &Bound<'py, PyString>) -> PyResult<Vec<u8>> {
+        let mut flat = Vec::new();
+        if let Some(value) = self.get(key)? {
+            if let Ok(list) = value.cast::<PyList>() {
+                for pair in list.iter() {
+                    push_header(&mut flat, &pair)?;
+                }
+            } else {
+                for pair in
+                    value.try_iter().map_err(|_| wrong_type(key, "an iterable of pairs of bytes", &value))?
+                {
+                    push_header(&mut flat, &pair?)?;
+                }
+            }
+        }
+        Ok(flat)
+    }
+}
+
+fn wrong_type(key: &Bound<'_, PyString>, wanted: &str, value: &Bound<'_, PyAny>) -> PyErr {
+    PyTypeError::new_err(format!("`{key}` of an ASGI message must be {wanted}, not {}", type_name(value)))
+}
+
+/// A copy of anything bytes-like; `None` for anything else.
+fn copy_bytes(value: &Bound<'_, PyAny>) -> Option<PyResult<Vec<u8>>> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        Some(Ok(bytes.as_bytes().to_vec()))
+    } else if let Ok(bytes) = value.cast::<PyByteArray>() {
+        Some(Ok(bytes.to_vec()))
+    } else if value.is_instance_of::<PyMemoryView>() {
+        let copied = value.call_method0(intern!(value.py(), "tobytes"));
+        Some(copied.and_then(|bytes| Ok(bytes.cast::<PyBytes>()?.as_bytes().to_vec())))
+    } else {
+        None
+    }
+}
+
+fn push_header(flat: &mut Vec<u8>, pair: &Bound<'_, PyAny>) -> PyResult<()> {
+    let malformed = || {
+        PyTypeError::new_err(format!(
+            "a header must be a pair of bytes, [name, value], not {}",
+            pair.repr().map_or_else(
+                |_| type_name(pair),
+                |text| {
+                    // A header's value may be a secret: only the shape is shown.
+                    let shape = text.to_string_lossy().len();
+                    format!("{} ({shape} characters long)", type_name(pair))
+                }
+            )
+        ))
+    };
+    let (name, value) = if let Ok(tuple) = pair.cast::<PyTuple>() {
+        if tuple.len() != 2 {
+            return Err(malformed());
+        }
+        (tuple.get_item(0)?, tuple.get_item(1)?)
+    } else {
+        let mut items = pair.try_iter().map_err(|_| malformed())?;
+        let (Some(name), Some(value), None) = (items.next(), items.next(), items.next()) else {
+            return Err(malformed());
+        };
+        (name?, value?)
+    };
+    let start = flat.len();
+    append_bytes(flat, &name, "name")?;
+    let name_end = flat.len();
+    if name_end == start {
+        return Err(PyValueError::new_err("a header's name is empty"));
+    }
+    for byte in &mut flat[start..name_end] {
+        if !(byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)) {
+            return Err(PyValueError::new_err("a header's name holds a character that is not allowed there"));
+        }
+        byte.make_ascii_lowercase();
+    }
+    flat.push(b'\n');
+    let value_start = flat.len();
+    append_bytes(flat, &value, "value")?;
+    if flat[value_start..].iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
+        let name = String::from_utf8_lossy(&flat[start..name_end]).into_owned();
+        return Err(PyValueError::new_err(format!("the value of header `{name}` holds a control character")));
+    }
+    flat.push(b'\n');
+    Ok(())
+}
+
+fn append_bytes(flat: &mut Vec<u8>, value: &Bound<'_, PyAny>, part: &str) -> PyResult<()> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        flat.extend_from_slice(bytes.as_bytes());
+        return Ok(());
+    }
+    match copy_bytes(value) {
+        Some(bytes) => flat.extend_from_slice(&bytes?),
+        None => {
+            return Err(PyTypeError::new_err(format!(
+                "a header's {part} must be bytes, not {}",
+                type_name(value)
+            )));
+        }
+    }
+    Ok(())
+}

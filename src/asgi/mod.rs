@@ -1,0 +1,50 @@
+//! ASGI 3.0: scopes, messages, and the event loop they run on. Everything that touches Python runs on the
+//! Python thread; [`EventLoopHandle`] is what other threads hold.
+//!
+//! http, websocket and lifespan have the same parts, in this order: scope, receive messages, send messages.
+
+pub(crate) mod order;
+
+#[cfg(feature = "addon")]
+mod info;
+
+#[cfg(feature = "addon")]
+mod http_method;
+
+#[cfg(feature = "addon")]
+mod http_version;
+
+#[cfg(feature = "addon")]
+mod http;
+
+#[cfg(feature = "addon")]
+mod message;
+
+#[cfg(feature = "addon")]
+mod application;
+
+#[cfg(feature = "addon")]
+mod connection;
+
+#[cfg(feature = "addon")]
+mod receiver;
+
+#[cfg(feature = "addon")]
+mod sender;
+
+#[cfg(feature = "addon")]
+mod python_future_poller;
+
+#[cfg(feature = "addon")]
+mod event_loop;
+
+#[cfg(feature = "addon")]
+mod wake;
+
+#[cfg(feature = "addon")]
+mod event_loop_handle;
+
+#[cfg(feature = "addon")]
+pub(crate) use application::ApplicationOptions;
+#[cfg(feature = "addon")]
+pub(crate) use event_loop_handle::{EventLoopHandle, StartOptions};

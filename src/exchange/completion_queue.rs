@@ -1,0 +1,70 @@
+//! What waits for a JS thread: one queue per Node environment. Filled on the Python thread, drained on
+//! the JS thread, closed by the environment's clean-up.
+
+use parking_lot::Mutex;
+
+use super::{Event, ExchangeId, HIGH_WATER_MARK, Signal};
+
+/// The queue towards one Node environment.
+///
+/// Bounded by the requests in flight and their windows: a stream puts at most [`HIGH_WATER_MARK`] and one chunk into it.
+pub(crate) struct CompletionQueue {
+    state: Mutex<State>,
+    signal: Box<dyn Signal>,
+}
+
+struct State {
+    events: Vec<(ExchangeId, Event)>,
+    signalled: bool,
+    closed: bool,
+}
+
+impl CompletionQueue {
+    /// A queue whose reader is woken by `signal`.
+    pub(crate) fn new(signal: Box<dyn Signal>) -> Self {
+        Self { state: Mutex::new(State { events: Vec::new(), signalled: false, closed: false }), signal }
+    }
+
+    /// Appends an event and signals on the empty → signalled edge only. A closed queue drops it.
+    ///
+    /// A chunk that follows a waiting chunk of the same request is joined to it, up to the high-water
+    /// mark: HTTP bodies have no message boundaries, and JavaScript pays per event.
+    pub(crate) fn push(&self, id: ExchangeId, event: Event) {
+        let mut state = self.state.lock();
+        if state.closed {
+            return;
+        }
+        let event = match (event, state.events.last_mut()) {
+            (Event::Chunk(bytes), Some((last, Event::Chunk(waiting))))
+                if *last == id && waiting.len() + bytes.len() <= HIGH_WATER_MARK =>
+            {
+                waiting.extend_from_slice(&bytes);
+                return;
+            }
+            (event, _) => event,
+        };
+        state.events.push((id, event));
+        if !state.signalled {
+            state.signalled = true;
+            // With the lock held: `close` takes it too, so the signal's target is alive here.
+            self.signal.raise();
+        }
+    }
+
+    /// Moves everything that waits into `batch` (which must be empty) and rearms the signal.
+    pub(crate) fn drain(&self, batch: &mut Vec<(ExchangeId, Event)>) {
+        let mut state = self.state.lock();
+        state.signalled = false;
+        std::mem::swap(&mut state.events, batch);
+    }
+
+    /// Drops what waits and refuses the rest. After this returns the signal is never raised again.
+    pub(crate) fn close(&self) {
+        let left = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            std::mem::take(&mut state.events)
+        };
+        drop(left);
+    }
+}

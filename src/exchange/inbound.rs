@@ -1,0 +1,168 @@
+//! The request body, or a WebSocket's messages, on their way to the application.
+//!
+//! Written on the JS thread, read on the Python thread, behind the exchange's lock. The end and the
+//! disconnect are states of their own: an empty chunk is no end.
+
+use std::collections::VecDeque;
+
+use super::{HIGH_WATER_MARK, LOW_WATER_MARK};
+
+/// A chunk of a body, or a message of a WebSocket.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    /// Whether a WebSocket's message is text (UTF-8). Always false for a body.
+    pub(crate) text: bool,
+    /// The content.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The client has gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Disconnect {
+    /// A WebSocket's close code (RFC 6455 7.1.5): 1005 without one, 1006 for a broken connection.
+    pub(crate) code: u16,
+    /// A WebSocket's close reason.
+    pub(crate) reason: String,
+}
+
+/// What the application's `receive` found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// A part of the body.
+    Body {
+        /// Its bytes; empty only for an empty body or at its end.
+        bytes: Vec<u8>,
+        /// Whether more follows.
+        more: bool,
+    },
+    /// A WebSocket's message.
+    Message(Message),
+    /// The client has gone.
+    Disconnect(Disconnect),
+    /// Nothing yet: the reader is noted and will be woken.
+    Pending,
+}
+
+/// The state of the way in.
+#[derive(Debug, Default)]
+pub(crate) struct Inbound {
+    queue: VecDeque<Message>,
+    buffered: usize,
+    ended: bool,
+    end_taken: bool,
+    disconnect: Option<Disconnect>,
+    reader_waits: bool,
+    writer_waits: bool,
+    discarding: bool,
+}
+
+impl Inbound {
+    /// A way in that holds a complete body already.
+    pub(crate) fn complete(body: Vec<u8>) -> Self {
+        let mut inbound = Self::default();
+        if !body.is_empty() {
+            inbound.buffered = body.len();
+            inbound.queue.push_back(Message { text: false, bytes: body });
+        }
+        inbound.ended = true;
+        inbound
+    }
+
+    /// Appends; says whether the writer may go on at once. Otherwise it is noted and [`Self::room`] frees it.
+    pub(crate) fn write(&mut self, message: Message) -> bool {
+        if self.ended || self.discarding || self.disconnect.is_some() {
+            return true;
+        }
+        self.buffered += message.bytes.len();
+        self.queue.push_back(message);
+        self.writer_waits = self.buffered >= HIGH_WATER_MARK;
+        !self.writer_waits
+    }
+
+    /// The body is complete.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// The client has gone. The first call counts.
+    pub(crate) fn disconnect(&mut self, disconnect: Disconnect) {
+        self.disconnect.get_or_insert(disconnect);
+    }
+
+    /// Whether the client has gone.
+    pub(crate) fn is_disconnected(&self) -> bool {
+        self.disconnect.is_some()
+    }
+
+    /// Nobody will read the rest: drops what waits, and what is written later.
+    pub(crate) fn discard(&mut self) {
+        self.discarding = true;
+        self.queue.clear();
+        self.buffered = 0;
+    }
+
+    /// Whether a reader waits; it is then woken by the caller and no longer noted.
+    pub(crate) fn take_reader(&mut self) -> bool {
+        std::mem::take(&mut self.reader_waits)
+    }
+
+    /// Whether a writer waits and may go on; it is then no longer noted.
+    pub(crate) fn take_writer(&mut self) -> bool {
+        let free = self.writer_waits
+            && (self.discarding || self.disconnect.is_some() || self.buffered <= LOW_WATER_MARK);
+        if free {
+            self.writer_waits = false;
+        }
+        free
+    }
+
+    /// The next `http.request`, in chunks of about the high-water mark.
+    pub(crate) fn take_body(&mut self) -> Take {
+        if let Some(disconnect) = &self.disconnect {
+            return Take::Disconnect(disconnect.clone());
+        }
+        if self.queue.is_empty() {
+            if !self.ended {
+                self.reader_waits = true;
+                return Take::Pending;
+            }
+            if self.end_taken {
+                // The request was delivered whole: `http.request` never comes twice. What is left is the disconnect.
+                self.reader_waits = true;
+                return Take::Pending;
+            }
+        }
+        let bytes = self.join_chunks();
+        let more = !(self.ended && self.queue.is_empty());
+        self.end_taken = !more;
+        Take::Body { bytes, more }
+    }
+
+    /// The next WebSocket message; a disconnect only after all that was sent before it.
+    pub(crate) fn take_message(&mut self) -> Take {
+        if let Some(message) = self.queue.pop_front() {
+            self.buffered -= message.bytes.len();
+            return Take::Message(message);
+        }
+        if let Some(disconnect) = &self.disconnect {
+            return Take::Disconnect(disconnect.clone());
+        }
+        self.reader_waits = true;
+        Take::Pending
+    }
+
+    /// One chunk as it is, or small ones joined up to the mark.
+    fn join_chunks(&mut self) -> Vec<u8> {
+        let Some(first) = self.queue.pop_front() else { return Vec::new() };
+        let mut bytes = first.bytes;
+        while let Some(next) = self.queue.front() {
+            if bytes.len() + next.bytes.len() > HIGH_WATER_MARK {
+                break;
+            }
+            bytes.extend_from_slice(&next.bytes);
+            self.queue.pop_front();
+        }
+        self.buffered -= bytes.len();
+        bytes
+    }
+}

@@ -1,0 +1,47 @@
+//! A Python exception as plain data, fit to leave the Python thread.
+
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::error::PythonException;
+
+/// Reads class, message and traceback. Never fails: what cannot be read is left out.
+pub(crate) fn describe(py: Python<'_>, error: &PyErr) -> PythonException {
+    let class = error.get_type(py);
+    let name = class.qualname().map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
+    let type_name = match class.module() {
+        Ok(module) if module.to_string() != "builtins" => format!("{module}.{name}"),
+        _ => name,
+    };
+    let value = error.value(py);
+    let message = value.str().map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned());
+    let traceback = format(py, error).unwrap_or_else(|_| format!("{type_name}: {message}\n"));
+    PythonException { type_name, message, traceback }
+}
+
+fn format(py: Python<'_>, error: &PyErr) -> PyResult<String> {
+    let lines = py
+        .import("traceback")?
+        .call_method1("format_exception", (error.get_type(py), error.value(py), error.traceback(py)))?;
+    let lines = lines.cast_into::<PyList>()?;
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&line.str()?.to_string_lossy());
+    }
+    Ok(text)
+}
+
+/// Reports an exception that no caller can be told of (after the response, or nobody waits) where a
+/// Python user looks: the logger `python_node`, which prints to stderr unless configured otherwise.
+pub(crate) fn log(py: Python<'_>, message: &str, error: &PyErr) {
+    let report = || -> PyResult<()> {
+        let logger = py.import("logging")?.call_method1("getLogger", ("python_node",))?;
+        let options = pyo3::types::PyDict::new(py);
+        options.set_item("exc_info", (error.get_type(py), error.value(py), error.traceback(py)))?;
+        logger.call_method("error", (message,), Some(&options))?;
+        Ok(())
+    };
+    if let Err(failure) = report() {
+        ::log::error!("cannot log an exception of the application: {failure}");
+    }
+}

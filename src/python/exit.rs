@@ -1,0 +1,154 @@
+//! The end of the process, with CPython in it.
+//!
+//! CPython is never finalized: daemon threads and C extensions crash when it is. Instead the loop is
+//! stopped, `atexit` functions run, and the Python thread parks for ever *with* the GIL, so that no other
+//! Python thread runs while the process's destructors do. Measured in shared/DESIGN.md, D13.
+//!
+//! [`wait`] runs on the thread that ends the process: from Node's `exit` event, and again from libc's exit
+//! functions (which `process.reallyExit` and a main thread that never loaded the addon reach as well).
+
+use std::ffi::{CString, c_int, c_void};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// How long the end of the process may take, in milliseconds, unless a handler says otherwise.
+pub(crate) const DEFAULT_LIMIT: u64 = 2_000;
+
+static LIMIT: AtomicU64 = AtomicU64::new(DEFAULT_LIMIT);
+static PHASE: Mutex<Phase> = Mutex::new(Phase::Idle);
+static PARKED: Condvar = Condvar::new();
+static STOP: OnceLock<Box<dyn Fn(Duration) + Send + Sync>> = OnceLock::new();
+static PROCESS: AtomicU64 = AtomicU64::new(0);
+static GAVE_UP: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// CPython is not started.
+    Idle,
+    /// CPython runs.
+    Running,
+    /// The stop was asked for.
+    Stopping,
+    /// The Python thread is parked: nothing of Python runs any more.
+    Parked,
+}
+
+/// CPython runs from here on. `stop` asks the Python thread to end within a limit; it is called at most once.
+pub(crate) fn started(stop: Box<dyn Fn(Duration) + Send + Sync>) {
+    PROCESS.store(u64::from(std::process::id()), Ordering::Release);
+    *PHASE.lock() = Phase::Running;
+    let _ = STOP.set(stop);
+}
+
+/// Sets how long [`wait`] waits.
+pub(crate) fn set_limit(limit: Duration) {
+    let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    LIMIT.store(limit, Ordering::Release);
+}
+
+/// Registers the libc exit function. Called after an import, so that it runs before the exit functions
+/// and destructors of what was imported; more than once is harmless.
+pub(crate) fn register() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            fn on_exit(function: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+        }
+        // SAFETY: the function lives as long as the process (an addon is never unloaded: Node keeps it, and
+        // libpython holds pointers into it) and takes no argument. test/exit.test.mjs.
+        unsafe { on_exit(at_exit, std::ptr::null_mut()) };
+    }
+    #[cfg(all(unix, not(all(target_os = "linux", target_env = "gnu"))))]
+    {
+        extern "C" fn without_status() {
+            at_exit(1, std::ptr::null_mut());
+        }
+        // SAFETY: as above.
+        unsafe { libc::atexit(without_status) };
+    }
+}
+
+extern "C" fn at_exit(status: c_int, _argument: *mut c_void) {
+    if PROCESS.load(Ordering::Acquire) != u64::from(std::process::id()) {
+        // A forked child: it has no Python thread to wait for.
+        return;
+    }
+    if !GAVE_UP.load(Ordering::Acquire) && wait() {
+        return;
+    }
+    // Python still runs, and would run into the destructors that follow: end here, with the status Node chose.
+    // SAFETY: both are always callable; nothing after them runs. test/exit.test.mjs, "Python is stuck".
+    unsafe {
+        libc::fflush(std::ptr::null_mut());
+        libc::_exit(status);
+    }
+}
+
+/// Stops Python and waits until nothing of it runs, within the limit. True if so, or if it never ran.
+pub(crate) fn wait() -> bool {
+    let limit = Duration::from_millis(LIMIT.load(Ordering::Acquire));
+    let deadline = std::time::Instant::now() + limit;
+    let mut phase = PHASE.lock();
+    if *phase == Phase::Running {
+        *phase = Phase::Stopping;
+        drop(phase);
+        if let Some(stop) = STOP.get() {
+            stop(limit);
+        }
+        phase = PHASE.lock();
+        // A loop that answers needs a few milliseconds. One that computes is interrupted half-way.
+        let patience = std::time::Instant::now() + limit / 2;
+        while *phase == Phase::Stopping && !PARKED.wait_until(&mut phase, patience).timed_out() {}
+        if *phase == Phase::Stopping {
+            interrupt();
+        }
+    }
+    while *phase == Phase::Stopping && !PARKED.wait_until(&mut phase, deadline).timed_out() {}
+    let done = matches!(*phase, Phase::Idle | Phase::Parked);
+    GAVE_UP.store(!done, Ordering::Release);
+    done
+}
+
+/// How long the end may take, for the functions that run last.
+pub(crate) fn remaining() -> Duration {
+    Duration::from_millis(LIMIT.load(Ordering::Acquire) / 2)
+}
+
+/// Whether the end of the process has begun.
+pub(crate) fn has_begun() -> bool {
+    matches!(*PHASE.lock(), Phase::Stopping | Phase::Parked)
+}
+
+/// Makes whatever Python code runs on the Python thread raise `SystemExit`. Needs no GIL.
+fn interrupt() {
+    extern "C" fn raise(_argument: *mut c_void) -> c_int {
+        // SAFETY: CPython calls pending calls on its main thread with the GIL held and no exception set.
+        unsafe { ffi::PyErr_SetNone(ffi::PyExc_SystemExit) };
+        -1
+    }
+    // SAFETY: may be called from any thread without the GIL (C API, Py_AddPendingCall), CPython being started.
+    unsafe { ffi::Py_AddPendingCall(Some(raise), std::ptr::null_mut()) };
+}
+
+/// The last thing on the Python thread, after its loop has stopped: runs `atexit` functions, then parks with the GIL.
+pub(crate) fn park(py: Python<'_>, limit: Duration) -> ! {
+    let finish = || -> PyResult<()> {
+        let code = CString::new(include_str!("exit.py"))?;
+        PyModule::from_code(py, &code, c"python_node/exit.py", c"_python_node_exit")?
+            .call_method1("run", (limit.as_secs_f64(),))?;
+        Ok(())
+    };
+    if let Err(error) = finish() {
+        log::error!("the end of Python: {error}");
+    }
+    *PHASE.lock() = Phase::Parked;
+    PARKED.notify_all();
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,13 @@
+//! What is CPython's and not ASGI's: the interpreter's start and end, importing, tasks, awaitables, exceptions.
+//!
+//! Everything here runs on the Python thread with the GIL held, but [`exit::wait`].
+
+pub(crate) mod awaitable;
+pub(crate) mod exception;
+pub(crate) mod exit;
+pub(crate) mod interpreter;
+pub(crate) mod loader;
+mod shim38;
+mod symbol;
+pub(crate) mod task;
+pub(crate) mod waiters;

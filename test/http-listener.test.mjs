@@ -1,0 +1,762 @@
+// createRequestListener on real servers: every request goes over a socket to the ASGI application in
+// fixtures/http_listener.py, which answers with what it saw.
+
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import http from 'node:http'
+import http2 from 'node:http2'
+import https from 'node:https'
+import { mkdtempSync, rmSync } from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import express from 'express'
+import { PythonHandler, PythonHandlerError, Response } from '../index.js'
+import { createRequestListener } from '../http.js'
+
+const timeout = 30_000
+const docroot = fileURLToPath(new URL('fixtures', import.meta.url))
+const handler = new PythonHandler({ docroot, appTarget: 'http_listener:app' })
+const silent = { onError () {} }
+
+/** A server on a free port that is gone, with its connections, when the test ends. */
+async function serve (t, listener, { make = http.createServer, at = { port: 0, host: '127.0.0.1' }, options = {} } = {}) {
+  const server = make(options, listener)
+  server.listen(at)
+  await once(server, 'listening')
+  t.after(async () => {
+    server.closeAllConnections?.()
+    server.close()
+  })
+  const { port } = server.address()
+  return { server, port, origin: `http://127.0.0.1:${port}` }
+}
+
+function listen (t, options, serverOptions) {
+  return serve(t, createRequestListener(handler, options), serverOptions)
+}
+
+/** What `onError` was told, and a promise of the first. */
+function recorder () {
+  const errors = []
+  let first
+  const reported = new Promise(resolve => { first = resolve })
+  return {
+    errors,
+    reported,
+    onError (error) {
+      errors.push(error)
+      first(error)
+    }
+  }
+}
+
+async function collect (stream) {
+  const chunks = []
+  for await (const chunk of stream) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+/** One request through node:http, with the body given or none. */
+async function request (port, { body, module = http, ...options } = {}) {
+  const req = module.request({ host: '127.0.0.1', port, agent: false, ...options })
+  req.end(body)
+  const [res] = await once(req, 'response')
+  const content = await collect(res)
+  return { status: res.statusCode, headers: res.headers, rawHeaders: res.rawHeaders, body: content, res }
+}
+
+async function json (port, options) {
+  return JSON.parse((await request(port, options)).body)
+}
+
+/** Sends bytes as they are; resolves with all that came back once the server closed the connection. */
+async function raw (port, text) {
+  const socket = net.connect(port, '127.0.0.1')
+  socket.on('error', () => {})
+  socket.write(Buffer.from(text, 'latin1'))
+  const chunks = []
+  socket.on('data', chunk => chunks.push(chunk))
+  await once(socket, 'close')
+  return Buffer.concat(chunks).toString('latin1')
+}
+
+function sha256 (bytes) {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** Waits until `read()` gives the same non-zero number for a while: whatever moved has stopped. */
+async function settled (read) {
+  let last = -1
+  for (let same = 0; same < 5;) {
+    const now = await read()
+    same = now === last && now > 0 ? same + 1 : 0
+    last = now
+    await sleep(50)
+  }
+  return last
+}
+
+describe('what the application is told', () => {
+  test('method, target, addresses and header lines as the client sent them', { timeout }, async t => {
+    const { port } = await listen(t)
+    const text = await raw(port, 'REPORT /scope/a%2Fb%20c?q=%20&r HTTP/1.1\r\nHost: example.test:81\r\n' +
+      'X-Twice: 1\r\nAccept: */*\r\nx-twice: 2\r\nX-Latin: caf\xe9\r\nConnection: close\r\n\r\n')
+    const scope = JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4))
+    assert.equal(scope.method, 'REPORT')
+    assert.equal(scope.path, '/scope/a/b c')
+    assert.equal(scope.raw_path, '/scope/a%2Fb%20c')
+    assert.equal(scope.query_string, 'q=%20&r')
+    assert.equal(scope.scheme, 'http')
+    assert.equal(scope.http_version, '1.1')
+    assert.equal(scope.root_path, '')
+    assert.equal(scope.client[0], '127.0.0.1')
+    assert.equal(typeof scope.client[1], 'number')
+    assert.deepEqual(scope.server, ['127.0.0.1', port])
+    assert.deepEqual(scope.headers, [
+      ['host', 'example.test:81'], ['x-twice', '1'], ['accept', '*/*'], ['x-twice', '2'], ['x-latin', 'caf\xe9'],
+      ['connection', 'close']
+    ])
+  })
+
+  test('HTTP/1.0, with no Host header', { timeout }, async t => {
+    const { port } = await listen(t)
+    const text = await raw(port, 'GET /scope HTTP/1.0\r\n\r\n')
+    const scope = JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4))
+    assert.equal(scope.http_version, '1.0')
+    assert.deepEqual(scope.headers, [])
+  })
+
+  test('the path of a Unix socket as server, and no client', { timeout, skip: process.platform === 'win32' }, async t => {
+    const directory = mkdtempSync(join(tmpdir(), 'python-node-'))
+    t.after(() => rmSync(directory, { recursive: true }))
+    const path = join(directory, 'http.sock')
+    await listen(t, {}, { at: { path } })
+    const scope = await json(undefined, { host: undefined, socketPath: path, path: '/scope' })
+    assert.deepEqual(scope.server, [path, null])
+    assert.equal(scope.client, null)
+  })
+
+  test('https as scheme under TLS', { timeout }, async t => {
+    const psk = randomBytes(32)
+    const tls = { ciphers: 'PSK', maxVersion: 'TLSv1.2' }
+    const { port } = await listen(t, {}, { make: https.createServer, options: { ...tls, pskCallback: () => psk } })
+    const scope = await json(port, {
+      module: https, path: '/scope', ...tls, pskCallback: () => ({ psk, identity: 'test' }), checkServerIdentity () {}
+    })
+    assert.equal(scope.scheme, 'https')
+  })
+
+  test('facts of the connection stay those of the connection over keep-alive', { timeout }, async t => {
+    const { port } = await listen(t)
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    t.after(() => agent.destroy())
+    const first = await json(port, { agent, path: '/scope?1' })
+    const second = await json(port, { agent, path: '/scope?2' })
+    assert.deepEqual(second.client, first.client)
+    assert.equal(second.query_string, '2')
+  })
+
+  for (const [form, target, path, host] of [
+    ['a path that begins with two slashes', '//other.test/x?y', '//other.test/x', 'here.test'],
+    ['an absolute target', 'http://other.test/scope/x?y', '/scope/x', 'other.test'],
+    ['an absolute target without a path', 'http://other.test?y', '/', 'other.test']
+  ]) {
+    test(`${form} is a path`, { timeout }, async t => {
+      const { port } = await listen(t, silent)
+      const text = await raw(port, `GET ${target} HTTP/1.1\r\nHost: here.test\r\nConnection: close\r\n\r\n`)
+      const scope = JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4))
+      assert.equal(scope.path, path)
+      assert.equal(scope.query_string, 'y')
+      assert.deepEqual(scope.headers[0], ['host', host])
+    })
+  }
+})
+
+test('OPTIONS * keeps its asterisk', { timeout }, async t => {
+  // The fixture dispatches on the path, so this application is a handler of its own.
+  let url
+  const { port } = await serve(t, createRequestListener({
+    async handleStream (request) {
+      url = request.url
+      return new Response({ status: 204 })
+    }
+  }))
+  assert.equal((await request(port, { method: 'OPTIONS', path: '*' })).status, 204)
+  assert.equal(url, '*')
+})
+
+describe('requests that are refused', () => {
+  const head = 'Host: a\r\nConnection: close\r\n'
+  for (const [what, text, status, options] of [
+    ['two Host headers', `GET /scope HTTP/1.1\r\nHost: b\r\n${head}\r\n`, 400],
+    ['an unknown transfer coding', `POST /scope HTTP/1.1\r\n${head}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`, 501],
+    ['a transfer coding that ends at the close', `POST /scope HTTP/1.1\r\n${head}Transfer-Encoding: gzip\r\n\r\n`, 501],
+    ['a transfer coding in HTTP/1.0', 'POST /scope HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400],
+    ['two framings, through the lenient parser',
+      `POST /scope HTTP/1.1\r\n${head}Content-Length: 30\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, 400,
+      { insecureHTTPParser: true }],
+    ['a target of another scheme', `GET ftp://a/b HTTP/1.1\r\n${head}\r\n`, 400],
+    ['user information in the target', `GET http://user@a/ HTTP/1.1\r\n${head}\r\n`, 400],
+    ['an asterisk with another method than OPTIONS', `GET * HTTP/1.1\r\n${head}\r\n`, 400]
+  ]) {
+    test(what, { timeout }, async t => {
+      const { errors, onError } = recorder()
+      const { port } = await listen(t, { onError }, { options })
+      const answer = await raw(port, text)
+      assert.match(answer, new RegExp(`^HTTP/1.1 ${status} `))
+      assert.match(answer, /connection: close/i)
+      assert.equal(errors.length, 1)
+      assert.match(errors[0].code, /^ERR_PYTHON_/)
+    })
+  }
+})
+
+describe('request bodies', () => {
+  for (const [what, options, body] of [
+    ['no body', { method: 'GET' }, undefined],
+    ['content-length 0', { method: 'POST', headers: { 'content-length': 0 } }, undefined],
+    ['one packet with the head', { method: 'POST', headers: { 'content-length': 5 } }, Buffer.from('hello')],
+    ['a chunked byte', { method: 'POST', headers: { 'transfer-encoding': 'chunked' } }, Buffer.from('x')],
+    ['8 MiB', { method: 'PUT', headers: { 'content-length': 8 << 20 } }, randomBytes(8 << 20)],
+    ['8 MiB chunked', { method: 'PUT', headers: { 'transfer-encoding': 'chunked' } }, randomBytes(8 << 20)],
+    ['a body with GET', { method: 'GET', headers: { 'content-length': 5 } }, Buffer.from('hello')]
+  ]) {
+    test(`${what} arrives whole`, { timeout }, async t => {
+      const { port } = await listen(t)
+      const { length, sha256: digest } = await json(port, { path: '/digest', body, ...options })
+      assert.equal(length, body?.length ?? 0)
+      assert.equal(digest, sha256(body ?? ''))
+    })
+  }
+
+  test('a body that came with its head is one message', { timeout }, async t => {
+    const { port } = await listen(t)
+    const text = await raw(port, 'POST /digest HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello')
+    assert.equal(JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4)).messages, 1)
+  })
+
+  test('the first piece of the response comes before the request has ended', { timeout }, async t => {
+    const { port } = await listen(t)
+    const req = http.request({ port, host: '127.0.0.1', method: 'POST', path: '/echo', agent: false })
+    const response = once(req, 'response')
+    for (let i = 0; i < 3; i++) {
+      req.write(`piece ${i};`)
+      if (i === 0) req.res = (await response)[0]
+      const [chunk] = await once(req.res, 'data')
+      assert.equal(String(chunk), `piece ${i};`)
+    }
+    req.end()
+    await once(req.res, 'end')
+  })
+
+  test('a client that sends faster than the application reads is held back', { timeout }, async t => {
+    const { port, server } = await listen(t)
+    const connected = once(server, 'connection')
+    const body = randomBytes(32 << 20)
+    const req = http.request({
+      port, host: '127.0.0.1', method: 'POST', path: '/digest?upload', agent: false, headers: { 'content-length': body.length }
+    })
+    req.end(body)
+    const [socket] = await connected
+    const taken = await settled(() => socket.bytesRead)
+    assert.ok(taken < 4 << 20, `${taken} bytes were read`)
+    await request(port, { path: '/set?upload' })
+    const [res] = await once(req, 'response')
+    assert.equal(JSON.parse(await collect(res)).sha256, sha256(body))
+  })
+
+  test('an answer before the body was read leaves the connection usable', { timeout }, async t => {
+    const { port } = await listen(t)
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    t.after(() => agent.destroy())
+    const first = await request(port, { agent, method: 'POST', path: '/ignore', body: randomBytes(4 << 20) })
+    assert.equal(first.status, 200)
+    const second = await request(port, { agent, path: '/ignore' })
+    assert.equal(second.status, 200)
+    assert.equal(first.res.socket, second.res.socket)
+  })
+
+  test('100 Continue is sent when the application reads, with a checkContinue listener', { timeout }, async t => {
+    const { port, server } = await listen(t)
+    server.on('checkContinue', createRequestListener(handler))
+    const req = http.request({
+      port, host: '127.0.0.1', method: 'POST', path: '/digest', agent: false, headers: { expect: '100-continue', 'content-length': 5 }
+    })
+    req.flushHeaders()
+    await once(req, 'continue')
+    req.end('hello')
+    const [res] = await once(req, 'response')
+    assert.equal(JSON.parse(await collect(res)).length, 5)
+  })
+
+  test('100 Continue is sent once without a checkContinue listener', { timeout }, async t => {
+    const { port } = await listen(t)
+    const text = await raw(port, 'POST /digest HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\n' +
+      'Content-Length: 5\r\n\r\nhello')
+    assert.equal(text.match(/HTTP\/1\.1 100 Continue/g).length, 1)
+    assert.match(text, /"length": 5/)
+  })
+
+  test('a refused body that was never asked for closes the connection', { timeout }, async t => {
+    const { port, server } = await serve(t, () => assert.fail('a plain request'))
+    server.on('checkContinue', createRequestListener({
+      handleStream: async () => { throw new PythonHandlerError('ERR_PYTHON_BODY_TOO_LARGE', 'too large') }
+    }, silent))
+    const text = await raw(port, 'POST /digest HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n')
+    assert.match(text, /^HTTP\/1\.1 413 /)
+    assert.match(text, /connection: close/i)
+  })
+})
+
+describe('responses', () => {
+  test('order and repeats of headers are kept, and those of the connection left to Node', { timeout }, async t => {
+    const { port } = await listen(t)
+    const { rawHeaders, body, res } = await request(port, { path: '/headers' })
+    const lines = []
+    for (let i = 0; i < rawHeaders.length; i += 2) lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`)
+    assert.deepEqual(lines.slice(0, 5), ['x-first: 1', 'set-cookie: a=1', 'x-repeated: one', 'set-cookie: b=2', 'x-repeated: two'])
+    assert.equal(res.headers['transfer-encoding'], undefined)
+    assert.equal(res.headers['content-length'], String(body.length))
+    assert.equal(res.headers['x-latin'], 'caf\xe9')
+  })
+
+  test('an application can close the connection', { timeout }, async t => {
+    const { port } = await listen(t)
+    assert.match(await raw(port, 'GET /closing HTTP/1.1\r\nHost: a\r\n\r\n'), /bye$/)
+  })
+
+  test('the first chunk is sent while the application waits', { timeout }, async t => {
+    const { port } = await listen(t)
+    const req = http.get({ port, host: '127.0.0.1', path: '/first-chunk?sse', agent: false })
+    const [res] = await once(req, 'response')
+    const [chunk] = await once(res, 'data')
+    assert.equal(String(chunk), 'data: first\n\n')
+    req.destroy()
+    assert.equal(await json(port, { path: '/wait?gone:sse' }), 'gone:sse')
+  })
+
+  test('an application that sends faster than the client reads is held back', { timeout }, async t => {
+    const { port } = await listen(t)
+    const chunks = 512
+    const req = http.get({ port, host: '127.0.0.1', path: `/download?slow=${chunks}`, agent: false })
+    const [res] = await once(req, 'response')
+    const sent = await settled(() => json(port, { path: '/sent?slow' }))
+    assert.ok(sent < 16 << 20, `${sent} bytes were sent`)
+    let length = 0
+    for await (const chunk of res) length += chunk.length
+    assert.equal(length, chunks * 65536)
+  })
+
+  for (const [what, method, query] of [
+    ['HEAD, body in one message', 'HEAD', '200'],
+    ['HEAD, streamed body', 'HEAD', '200=3'],
+    ['204 with a body', 'GET', '204'],
+    ['204 with a streamed body', 'GET', '204=3'],
+    ['304 with a body', 'GET', '304'],
+    ['304 with a streamed body', 'GET', '304=3']
+  ]) {
+    test(`${what}: the application ends undisturbed, no body is sent, the connection goes on`, { timeout }, async t => {
+      const { errors, onError } = recorder()
+      const { port } = await listen(t, { onError })
+      const text = await raw(port, `${method} /status?${query} HTTP/1.1\r\nHost: a\r\n\r\n` +
+        `GET /wait?ended:${method}:${query} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
+      const [first, second, content] = text.split('\r\n\r\n')
+      assert.match(first, new RegExp(`^HTTP/1.1 ${query.slice(0, 3)} [^]*\r\nx-status: `))
+      assert.doesNotMatch(first, /transfer-encoding|content-length/i)
+      assert.match(second, /^HTTP\/1\.1 200 OK\r\n/)
+      assert.equal(content, `"ended:${method}:${query}"`)
+      assert.deepEqual(errors, [])
+    })
+  }
+
+  test('HEAD keeps the content-length of the application', { timeout }, async t => {
+    const { port } = await listen(t)
+    const { headers, body } = await request(port, { method: 'HEAD', path: '/download?head=2' })
+    assert.equal(headers['content-length'], '131072')
+    assert.equal(body.length, 0)
+  })
+
+  test('HEAD of a body without end: the application is told when the connection closes', { timeout }, async t => {
+    const { port } = await listen(t)
+    const agent = new http.Agent({ keepAlive: true })
+    assert.equal((await request(port, { agent, method: 'HEAD', path: '/first-chunk?head' })).status, 200)
+    agent.destroy()
+    assert.equal(await json(port, { path: '/wait?gone:head' }), 'gone:head')
+  })
+
+  for (const [what, query, whole] of [
+    ['too much in one message', '3=5', true],
+    ['too little in one message', '5=3', true],
+    ['too much in a later chunk', '6=3,5', false],
+    ['too little in all chunks', '9=3,5', false]
+  ]) {
+    test(`content-length, ${what}: ${whole ? 'a 500' : 'a destroyed socket'} and an error`, { timeout }, async t => {
+      const { reported, onError } = recorder()
+      const { port } = await listen(t, { onError })
+      const text = await raw(port, `GET /length?${query} HTTP/1.1\r\nHost: a\r\n${whole ? 'Connection: close\r\n' : ''}\r\n`)
+      assert.match((await reported).code, /^ERR_PYTHON_/)
+      if (whole) {
+        assert.match(text, /^HTTP\/1\.1 500 /)
+      } else {
+        const [, announced, sent] = /content-length: (\d+)\r\n(?:.+\r\n)*\r\n(x*)$/.exec(text)
+        assert.ok(sent.length < Number(announced))
+      }
+    })
+  }
+
+  test('a status that is not final is a 500', { timeout }, async t => {
+    const { reported, onError } = recorder()
+    const { port } = await listen(t, { onError })
+    assert.equal((await request(port, { path: '/status?101' })).status, 500)
+    assert.match((await reported).code, /^ERR_PYTHON_/)
+  })
+})
+
+describe('clients that leave', () => {
+  /** Fails the test if anything is reported or thrown into the process. */
+  function quiet (t) {
+    const { errors, onError } = recorder()
+    const thrown = []
+    const take = error => thrown.push(error)
+    process.on('uncaughtException', take)
+    process.on('unhandledRejection', take)
+    t.after(() => {
+      process.off('uncaughtException', take)
+      process.off('unhandledRejection', take)
+      assert.deepEqual([...errors, ...thrown], [])
+    })
+    return { onError }
+  }
+
+  test('before the head', { timeout }, async t => {
+    const { port } = await listen(t, quiet(t))
+    const req = http.get({ port, host: '127.0.0.1', path: '/hang?one', agent: false })
+    req.on('error', () => {})
+    assert.equal(await json(port, { path: '/wait?started:one' }), 'started:one')
+    req.destroy()
+    assert.equal(await json(port, { path: '/wait?gone:one' }), 'gone:one')
+  })
+
+  test('while the response is streamed and held back', { timeout }, async t => {
+    const { port } = await listen(t, quiet(t))
+    const req = http.get({ port, host: '127.0.0.1', path: '/flood?out', agent: false })
+    const [res] = await once(req, 'response')
+    await settled(() => json(port, { path: '/sent?out' }))
+    res.destroy()
+    assert.equal(await json(port, { path: '/wait?gone:out' }), 'gone:out')
+  })
+
+  test('in the middle of the request body', { timeout }, async t => {
+    const { port } = await listen(t, quiet(t))
+    const req = http.request({
+      port, host: '127.0.0.1', method: 'POST', path: '/hang?upload', agent: false, headers: { 'content-length': 100 }
+    })
+    req.on('error', () => {})
+    req.write('half of it')
+    assert.equal(await json(port, { path: '/wait?started:upload' }), 'started:upload')
+    req.destroy()
+    assert.equal(await json(port, { path: '/wait?gone:upload' }), 'gone:upload')
+  })
+
+  test('with a pipelined request whose turn has not come', { timeout }, async t => {
+    const { port } = await listen(t, quiet(t))
+    const socket = net.connect(port, '127.0.0.1')
+    socket.write('GET /hang?p1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /hang?p2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi')
+    assert.equal(await json(port, { path: '/wait?started:p2' }), 'started:p2')
+    socket.destroy()
+    assert.equal(await json(port, { path: '/wait?gone:p1' }), 'gone:p1')
+    assert.equal(await json(port, { path: '/wait?gone:p2' }), 'gone:p2')
+  })
+
+  test('pipelined requests are answered in their order', { timeout }, async t => {
+    const { port } = await listen(t, quiet(t))
+    const text = await raw(port, 'GET /wait?order HTTP/1.1\r\nHost: a\r\n\r\nGET /set?order HTTP/1.1\r\nHost: a\r\n' +
+      'Connection: close\r\n\r\n')
+    assert.ok(text.indexOf('"order"') < text.indexOf('"set"'))
+    assert.notEqual(text.indexOf('"order"'), -1)
+  })
+})
+
+describe('failures', () => {
+  function production (t, value) {
+    const before = process.env.NODE_ENV
+    process.env.NODE_ENV = value
+    t.after(() => {
+      if (before === undefined) delete process.env.NODE_ENV
+      else process.env.NODE_ENV = before
+    })
+  }
+
+  test('before the head: a 500 with the traceback', { timeout }, async t => {
+    production(t, 'development')
+    const { reported, onError } = recorder()
+    const { port } = await listen(t, { onError })
+    const { status, headers, body } = await request(port, { path: '/raise' })
+    assert.equal(status, 500)
+    assert.equal(headers['content-type'], 'text/plain; charset=utf-8')
+    assert.match(String(body), /Traceback[^]*http_listener\.py[^]*ValueError: raised before the head/)
+    assert.equal((await reported).code, 'ERR_PYTHON_EXCEPTION')
+  })
+
+  for (const [what, value, options] of [
+    ['in production', 'production', {}],
+    ['with exposeErrors: false', 'development', { exposeErrors: false }]
+  ]) {
+    test(`${what} the client learns nothing of the error`, { timeout }, async t => {
+      production(t, value)
+      const { port } = await listen(t, { ...silent, ...options })
+      const { status, body } = await request(port, { path: '/raise' })
+      assert.equal(status, 500)
+      assert.equal(String(body), 'Internal Server Error\n')
+    })
+  }
+
+  test('after the head: the socket is destroyed', { timeout }, async t => {
+    const { reported, onError } = recorder()
+    const { port } = await listen(t, { onError })
+    const text = await raw(port, 'GET /raise-later HTTP/1.1\r\nHost: a\r\n\r\n')
+    assert.match(text, /begun/)
+    assert.doesNotMatch(text, /\r\n0\r\n/)
+    assert.equal((await reported).code, 'ERR_PYTHON_EXCEPTION')
+  })
+
+  test('after the head, to HTTP/1.0: the connection is reset, since its end would mean a whole body', { timeout }, async t => {
+    const { port } = await listen(t, silent)
+    const socket = net.connect(port, '127.0.0.1')
+    socket.resume()
+    socket.write('GET /raise-later HTTP/1.0\r\n\r\n')
+    await assert.rejects(once(socket, 'end'), { code: 'ECONNRESET' })
+  })
+
+  test('a response that does not come in time is a 504', { timeout }, async t => {
+    const slow = new PythonHandler({ docroot, appTarget: 'http_listener:app', responseTimeout: 100 })
+    const { port } = await serve(t, createRequestListener(slow, silent))
+    assert.equal((await request(port, { path: '/hang?late' })).status, 504)
+  })
+
+  for (const [code, status] of [
+    ['ERR_PYTHON_INVALID_URL', 400],
+    ['ERR_PYTHON_BODY_TOO_LARGE', 413],
+    ['ERR_PYTHON_HEADERS_TOO_LARGE', 431],
+    ['ERR_PYTHON_OVERLOADED', 503],
+    ['ERR_PYTHON_RESPONSE_TIMEOUT', 504],
+    ['ERR_PYTHON_NO_RESPONSE', 500]
+  ]) {
+    test(`${code} is a ${status}`, { timeout }, async t => {
+      const { port } = await serve(t, createRequestListener({
+        handleStream: async () => { throw new PythonHandlerError(code, 'from the handler') }
+      }, silent))
+      const answer = await request(port)
+      assert.equal(answer.status, status)
+      assert.equal(answer.headers['retry-after'], status === 503 ? '1' : undefined)
+    })
+  }
+
+  test('a handler that throws, and an onError that throws, do not reach the process', { timeout }, async t => {
+    t.mock.method(console, 'error', () => {})
+    const { port } = await serve(t, createRequestListener({ handleStream () { throw new TypeError('thrown') } }, {
+      onError () { throw new Error('from onError') }
+    }))
+    await assert.rejects(request(port), { code: 'ECONNRESET' })
+    assert.match(String(console.error.mock.calls[0].arguments[0]), /from onError/)
+  })
+
+  test('the default reports to stderr what is the server\'s fault, without the query', { timeout }, async t => {
+    t.mock.method(console, 'error', () => {})
+    const { port } = await listen(t)
+    await request(port, { path: '/raise?token=secret' })
+    const lines = console.error.mock.calls.map(call => String(call.arguments[0]))
+    assert.equal(lines.length, 1)
+    assert.match(lines[0], /GET \/raise failed\n[^]*ValueError/)
+    assert.doesNotMatch(lines[0], /secret/)
+  })
+
+  test('a missing handler or a wrong onError is an error when the listener is made', { timeout }, () => {
+    assert.throws(() => createRequestListener({}), { code: 'ERR_PYTHON_INVALID_ARGUMENT' })
+    assert.throws(() => createRequestListener(handler, { onError: 'log' }), { code: 'ERR_PYTHON_INVALID_ARGUMENT' })
+  })
+})
+
+describe('Express and Connect', () => {
+  test('a mount prefix is the root path and stays in the path', { timeout }, async t => {
+    const app = express()
+    app.use('/api/v%201', createRequestListener(handler))
+    const { port } = await serve(t, app)
+    const scope = await json(port, { path: '/api/v%201/scope/x?y=1' })
+    assert.equal(scope.root_path, '/api/v 1')
+    assert.equal(scope.path, '/api/v 1/scope/x')
+    assert.equal(scope.raw_path, '/api/v%201/scope/x')
+    assert.equal(scope.query_string, 'y=1')
+  })
+
+  test('a path that a middleware rewrote is the one that counts', { timeout }, async t => {
+    const app = express()
+    app.use('/api', (req, _res, next) => {
+      req.url = '/scope/new'
+      next()
+    }, createRequestListener(handler))
+    const { port } = await serve(t, app)
+    assert.equal((await json(port, { path: '/api/old' })).path, '/api/scope/new')
+  })
+
+  test('Connect, which does not say the prefix', { timeout }, async t => {
+    const listener = createRequestListener(handler)
+    const { port } = await serve(t, (req, res) => {
+      // connect/index.js: the route is cut off, and a slash added where nothing is left.
+      req.originalUrl = req.url
+      req.url = req.url.slice('/mount'.length)
+      if (req.url[0] !== '/') req.url = `/${req.url}`
+      listener(req, res)
+    })
+    const deep = await json(port, { path: '/mount/scope?q' })
+    assert.deepEqual([deep.root_path, deep.path, deep.query_string], ['/mount', '/mount/scope', 'q'])
+  })
+
+  test('headers of middleware stay, cookies of both are kept', { timeout }, async t => {
+    const app = express()
+    app.use((_req, res, next) => {
+      res.setHeader('set-cookie', 'session=1')
+      res.setHeader('vary', 'origin')
+      res.setHeader('x-first', 'middleware')
+      next()
+    }, createRequestListener(handler))
+    const { port } = await serve(t, app)
+    const { headers } = await request(port, { path: '/headers' })
+    assert.deepEqual(headers['set-cookie'], ['session=1', 'a=1', 'b=2'])
+    assert.equal(headers.vary, 'origin, accept')
+    assert.equal(headers['x-first'], '1')
+    assert.equal(headers['x-repeated'], 'one, two')
+    assert.equal(headers['x-powered-by'], 'Express')
+  })
+
+  test('scheme and client follow the `trust proxy` setting', { timeout }, async t => {
+    const headers = { 'x-forwarded-proto': 'https', 'x-forwarded-for': '192.0.2.7' }
+    for (const trusted of [true, false]) {
+      const app = express()
+      app.set('trust proxy', trusted)
+      app.use(createRequestListener(handler))
+      const { port } = await serve(t, app)
+      const scope = await json(port, { path: '/scope', headers })
+      assert.equal(scope.scheme, trusted ? 'https' : 'http')
+      assert.equal(scope.client[0], trusted ? '192.0.2.7' : '127.0.0.1')
+    }
+  })
+
+  test('a body that a parser kept as bytes is used', { timeout }, async t => {
+    const app = express()
+    app.use(express.raw({ type: '*/*' }), createRequestListener(handler))
+    const { port } = await serve(t, app)
+    const answer = await json(port, { method: 'POST', path: '/digest', body: 'hello', headers: { 'content-type': 'text/plain' } })
+    assert.equal(answer.length, 5)
+  })
+
+  test('a body that a parser consumed is an error that says so', { timeout }, async t => {
+    const { reported, onError } = recorder()
+    const app = express()
+    app.use(express.json(), createRequestListener(handler, { onError }))
+    const { port } = await serve(t, app)
+    const answer = await request(port, {
+      method: 'POST', path: '/digest', body: '{}', headers: { 'content-type': 'application/json' }
+    })
+    assert.equal(answer.status, 500)
+    assert.equal((await reported).code, 'ERR_PYTHON_BODY_CONSUMED')
+  })
+
+  test('onError can hand the error to the error middleware', { timeout }, async t => {
+    const app = express()
+    app.use(createRequestListener(handler, {
+      onError (error, _req, _res, { next }) {
+        next(error)
+        return true
+      }
+    }))
+    app.use((error, _req, res, _next) => res.status(418).send(error.code))
+    const { port } = await serve(t, app)
+    const { status, body } = await request(port, { path: '/raise' })
+    assert.equal(status, 418)
+    assert.equal(String(body), 'ERR_PYTHON_EXCEPTION')
+  })
+})
+
+describe('HTTP/2', () => {
+  async function session (t, options) {
+    const { port, server } = await listen(t, options, { make: http2.createServer })
+    const client = http2.connect(`http://127.0.0.1:${port}`)
+    t.after(() => client.destroy())
+    server.on('sessionError', () => {})
+    return { client, port }
+  }
+
+  async function get (client, headers, body) {
+    const stream = client.request(headers)
+    stream.end(body)
+    const [head] = await once(stream, 'response')
+    return { head, body: await collect(stream) }
+  }
+
+  test('pseudo-headers are removed, the authority is the host', { timeout }, async t => {
+    const { client, port } = await session(t)
+    const { body } = await get(client, {
+      ':path': '/scope?q', ':authority': 'right.test', host: 'wrong.test', cookie: ['a=1', 'b=2'], 'x-one': '1'
+    })
+    const scope = JSON.parse(body)
+    assert.equal(scope.http_version, '2')
+    assert.equal(scope.path, '/scope')
+    assert.equal(scope.query_string, 'q')
+    assert.deepEqual(scope.server, ['127.0.0.1', port])
+    assert.deepEqual(scope.headers[0], ['host', 'right.test'])
+    assert.equal(scope.headers.filter(([name]) => name === 'host').length, 1)
+    assert.equal(scope.headers.some(([name]) => name.startsWith(':')), false)
+    assert.deepEqual(scope.headers.filter(([name]) => name === 'cookie').flatMap(([, value]) => value.split('; ')), ['a=1', 'b=2'])
+  })
+
+  test('bodies go both ways, headers of the connection do not', { timeout }, async t => {
+    const { client } = await session(t)
+    const bytes = randomBytes(1 << 20)
+    const [digest, echo, headers] = await Promise.all([
+      get(client, { ':path': '/digest', ':method': 'POST' }, bytes),
+      get(client, { ':path': '/echo', ':method': 'POST' }, bytes),
+      get(client, { ':path': '/headers' })
+    ])
+    assert.equal(JSON.parse(digest.body).sha256, sha256(bytes))
+    assert.equal(sha256(echo.body), sha256(bytes))
+    assert.deepEqual(headers.head['set-cookie'], ['a=1', 'b=2'])
+    assert.equal(headers.head['x-repeated'], 'one, two')
+    assert.equal(headers.head.connection, undefined)
+    assert.equal(headers.head['keep-alive'], undefined)
+    assert.equal(headers.head['transfer-encoding'], undefined)
+  })
+
+  test('HEAD and 204 end without a body', { timeout }, async t => {
+    const { client } = await session(t)
+    assert.equal((await get(client, { ':path': '/status?200=2', ':method': 'HEAD' })).body.length, 0)
+    const { head, body } = await get(client, { ':path': '/status?204=2' })
+    assert.equal(head[':status'], 204)
+    assert.equal(body.length, 0)
+  })
+
+  test('a cancelled stream tells the application, others go on', { timeout }, async t => {
+    const { client } = await session(t, { onError: error => assert.fail(error) })
+    const stream = client.request({ ':path': '/hang?h2' })
+    stream.on('error', () => {})
+    assert.equal(JSON.parse((await get(client, { ':path': '/wait?started:h2' })).body), 'started:h2')
+    stream.close(http2.constants.NGHTTP2_CANCEL)
+    assert.equal(JSON.parse((await get(client, { ':path': '/wait?gone:h2' })).body), 'gone:h2')
+  })
+
+  test('a failure after the head resets the stream alone', { timeout }, async t => {
+    const { client } = await session(t, silent)
+    const stream = client.request({ ':path': '/raise-later' })
+    await assert.rejects(collect(stream), { code: 'ERR_HTTP2_STREAM_ERROR' })
+    assert.equal((await get(client, { ':path': '/ignore' })).head[':status'], 200)
+  })
+})
+
+after(() => {
+  http.globalAgent.destroy()
+})
