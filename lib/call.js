@@ -5,7 +5,7 @@
 const { Readable } = require('node:stream')
 const { PythonHandlerError } = require('./errors.js')
 const { BodyReader } = require('./body-reader.js')
-const { Request, takeChunk } = require('./request.js')
+const { Request, crossPlain, takeChunk } = require('./request.js')
 const { Response } = require('./response.js')
 
 const BUFFERED = 0
@@ -24,13 +24,13 @@ class Call {
   #signal
   #onAbort = null
   #reader = null
-  #writers = []
+  #writers = null
   #room = true
   #settled = false
   #over = false
   deadline = 0
 
-  constructor (handler, { signal, resolve, reject }) {
+  constructor (handler, signal, resolve, reject) {
     this.#environment = handler.environment
     this.#deadlines = handler.deadlines
     this.#timeout = handler.responseTimeout
@@ -42,14 +42,13 @@ class Call {
   /** Gives the request to the application. */
   submit (native, request, streamed) {
     const signal = this.#signal
-    if (signal !== undefined) {
-      if (signal.aborted) {
-        this.#over = true
-        this.#reject(signal.reason)
-        return
-      }
+    if (signal !== undefined && signal.aborted) {
+      this.#over = true
+      this.#reject(signal.reason)
+      return
     }
-    const { head, count, body, source, more, extra } = Request.cross(request, streamed)
+    const isRequest = request instanceof Request
+    const { head, count, body, source, more, extra } = isRequest ? Request.cross(request, streamed) : crossPlain(request)
     const id = this.#id = this.#environment.nextId()
     const failure = native.submit(id, streamed ? STREAM : BUFFERED, head, count, body, more, extra)
     if (failure) throw PythonHandlerError.fromNative(failure)
@@ -96,7 +95,7 @@ class Call {
 
   drained () {
     this.#room = true
-    for (const writer of this.#writers.splice(0)) writer.resolve()
+    this.#freeWriters()
   }
 
   // ------------------------------------------------------------------ from the caller
@@ -131,7 +130,7 @@ class Call {
     if (this.#over) return Promise.resolve()
     if (!this.#environment.native.write(this.#id, chunk, text)) this.#room = false
     if (this.#room) return Promise.resolve()
-    return new Promise((resolve, reject) => this.#writers.push({ resolve, reject }))
+    return new Promise(resolve => { (this.#writers ??= []).push(resolve) })
   }
 
   end () {
@@ -168,7 +167,13 @@ class Call {
     }
     if (this.#reader !== null) abandoned.unregister(this)
     // What was still to be written is wanted by nobody: whoever writes may go on.
-    for (const writer of this.#writers.splice(0)) writer.resolve()
+    this.#freeWriters()
+  }
+
+  #freeWriters () {
+    const writers = this.#writers
+    this.#writers = null
+    if (writers !== null) for (const resolve of writers) resolve()
   }
 
   #fail (error) {

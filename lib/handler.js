@@ -11,7 +11,7 @@ const { PythonHandlerError } = require('./errors.js')
 const { findInterpreter, findInterpreterAsync } = require('./interpreter.js')
 const { loadNative } = require('./native.js')
 const { readOptions } = require('./options.js')
-const { Request, toRequest } = require('./request.js')
+const { Request, crossPlain } = require('./request.js')
 const { Response } = require('./response.js')
 
 /** Given as options by `load`, which has imported already. */
@@ -67,13 +67,16 @@ class PythonHandler {
 
   #call (request, options, streamed) {
     return new Promise((resolve, reject) => {
-      const call = new Call(this.#shared, { signal: signalOf(options), resolve, reject })
-      call.submit(this.#handle, toRequest(request), streamed)
+      checkRequest(request)
+      const call = new Call(this.#shared, signalOf(options), resolve, reject)
+      call.submit(this.#handle, request, streamed)
     })
   }
 
   handleRequestSync (request) {
-    const { head, count, body, more, extra } = Request.cross(toRequest(request), false)
+    checkRequest(request)
+    const isRequest = request instanceof Request
+    const { head, count, body, more, extra } = isRequest ? Request.cross(request, false) : crossPlain(request)
     if (more) {
       throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT',
         'handleRequestSync takes a complete body: a stream could not be read while it waits')
@@ -116,6 +119,12 @@ function open (options, find) {
 function dlopenFlags (deepbind) {
   const { RTLD_NOW, RTLD_DEEPBIND } = os.constants.dlopen
   return deepbind && RTLD_DEEPBIND !== undefined ? RTLD_NOW | RTLD_DEEPBIND : undefined
+}
+
+function checkRequest (request) {
+  if (request !== null && typeof request === 'object') return
+  throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT',
+    `expected a Request or an object of its fields, not ${request === null ? 'null' : typeof request}`)
 }
 
 /** @returns {AbortSignal | undefined} */

@@ -19,6 +19,18 @@ function invalid (message) {
   return new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', message)
 }
 
+function invalidMethod (method) {
+  return new PythonHandlerError('ERR_PYTHON_INVALID_METHOD',
+    `invalid method ${JSON.stringify(String(method).slice(0, 80))}: it must be an HTTP token`)
+}
+
+function urlText (url) {
+  if (typeof url === 'string') return url
+  if (url instanceof URL) return url.href
+  if (url === undefined || url === null) throw invalid('Missing field `url`')
+  throw new PythonHandlerError('ERR_PYTHON_INVALID_URL', `invalid url: expected a string, not ${typeof url}`)
+}
+
 /** @returns {Buffer | object | null} bytes, or a stream as it is */
 function takeBody (body) {
   if (body === undefined || body === null) return null
@@ -37,10 +49,6 @@ function isStream (body) {
   return typeof body === 'object' && (typeof body[Symbol.asyncIterator] === 'function' || typeof body.getReader === 'function')
 }
 
-function isBytes (body) {
-  return Buffer.isBuffer(body)
-}
-
 /** A chunk of a body as bytes. */
 function takeChunk (chunk) {
   if (typeof chunk === 'string') return Buffer.from(chunk)
@@ -55,9 +63,10 @@ class Request {
   #url
   #target
   #headers
-  #docroot
+  #docroot = null
   #body
-  #options
+  #facts
+  #websocket
   /** Chunks written before a handler took the request. */
   #written = null
   #ended = false
@@ -65,17 +74,14 @@ class Request {
 
   constructor (options) {
     if (options === undefined || options === null) throw invalid('Missing `options` argument')
-    if (typeof options !== 'object') throw invalid('`options` must be an object')
-    if (options.url === undefined || options.url === null) throw invalid('Missing field `url`')
-    this.#headers = options.headers instanceof Headers ? new Headers(options.headers) : new Headers(options.headers)
+    checkObject(options)
+    this.#headers = new Headers(options.headers)
     this.method = options.method ?? 'GET'
     this.url = options.url
-    this.#docroot = null
     if (options.docroot !== undefined && options.docroot !== null) this.docroot = options.docroot
     this.#body = takeBody(options.body)
-    this.#options = options
-    const { socket } = options
-    if (socket !== undefined && socket !== null && typeof socket !== 'object') throw invalid('`socket` must be an object')
+    this.#facts = new Facts(options)
+    this.#websocket = options.websocket === true
   }
 
   get method () {
@@ -83,10 +89,7 @@ class Request {
   }
 
   set method (method) {
-    if (typeof method !== 'string' || !TOKEN.test(method)) {
-      throw new PythonHandlerError('ERR_PYTHON_INVALID_METHOD',
-        `invalid method ${JSON.stringify(String(method).slice(0, 80))}: it must be an HTTP token`)
-    }
+    if (typeof method !== 'string' || !TOKEN.test(method)) throw invalidMethod(method)
     this.#method = method
   }
 
@@ -97,10 +100,7 @@ class Request {
   }
 
   set url (url) {
-    const text = typeof url === 'string' ? url : url instanceof URL ? url.href : undefined
-    if (text === undefined) {
-      throw new PythonHandlerError('ERR_PYTHON_INVALID_URL', `invalid url: expected a string, not ${url === null ? 'null' : typeof url}`)
-    }
+    const text = urlText(url)
     this.#target = parseTarget(text)
     this.#url = text
   }
@@ -158,7 +158,7 @@ class Request {
 
   toJSON () {
     const json = { method: this.method, url: this.url, headers: this.#headers.toJSON() }
-    if (isBytes(this.#body)) json.body = this.#body
+    if (Buffer.isBuffer(this.#body)) json.body = this.#body
     return json
   }
 
@@ -166,33 +166,31 @@ class Request {
    * The request as it crosses to the native side. `streamed`: the caller reads the response as a stream
    * and may write the body meanwhile.
    *
-   * @returns {{ head: string, count: number, body: Buffer | undefined, source: object | null, more: boolean, extra: string | undefined }}
+   * @returns {Crossing}
    */
   static cross (request, streamed) {
-    const options = request.#options
-    const target = request.#target
-    let lines = Headers.toLines(request.#headers)
-    let count = Headers.count(request.#headers)
-    if (target.authority !== '' && !request.#headers.has('host')) {
-      lines = `\nhost\n${target.authority}${lines}`
-      count++
+    const lines = Headers.toLines(request.#headers)
+    const count = Headers.count(request.#headers)
+    const hasHost = request.#target.authority === '' || request.#headers.has('host')
+    const body = request.#body
+    cross(request.#method, request.#target, request.#facts, lines, count, hasHost, request.#docroot)
+    if (body === null) {
+      crossing.more = request.#isOpen(streamed)
+    } else {
+      crossBody(body)
     }
-    const head = request.#method + '\n' + target.target + factLines(options, target) + lines
-    if (BEYOND_LATIN1.test(head)) throw invalid('a part of the request holds a character above U+00FF')
-    const bytes = isBytes(request.#body) ? request.#body : undefined
-    const source = bytes === undefined ? request.#body : null
-    const more = source !== null || (bytes === undefined && request.#isOpen(streamed))
-    return { head, count, body: bytes, source, more, extra: extraOf(options, request.#docroot) }
+    return crossing
   }
 
   #isOpen (streamed) {
     if (this.#written !== null) return true
-    if (!streamed || this.#options.complete === true || WITHOUT_BODY.has(this.#method.toUpperCase())) {
+    if (this.#websocket) return true
+    if (!streamed || WITHOUT_BODY.has(this.#method.toUpperCase()) || this.#headers.get('content-length') === '0') {
       // Nothing was written, and nothing can be: the body is empty.
       this.#ended = true
       return false
     }
-    return this.#headers.get('content-length') !== '0' || (this.#ended = true) === false
+    return true
   }
 
   /** Connects `write` and `end` to a request in flight. */
@@ -207,49 +205,142 @@ class Request {
 
   /** @returns {boolean} whether it asks for a WebSocket */
   static isWebSocket (request) {
-    return request.#options.websocket === true
+    return request.#websocket
   }
 }
 
 /** A write before the request was taken has no caller any more; the request's own promise tells. */
 function ignore () {}
 
+/** What is true of a request besides its method, url, headers and body. */
+class Facts {
+  constructor ({ socket, scheme, httpVersion, rootPath, state, extensions }) {
+    if (socket !== undefined && socket !== null && typeof socket !== 'object') throw invalid('`socket` must be an object')
+    this.socket = socket
+    this.scheme = scheme
+    this.httpVersion = httpVersion
+    this.rootPath = rootPath
+    this.state = state
+    this.extensions = extensions
+  }
+}
+
+/**
+ * @typedef {object} Crossing a request as it crosses to the native side
+ * @property {string} head
+ * @property {number} count headers
+ * @property {Buffer | undefined} body complete
+ * @property {object | null} source a stream to read the body from
+ * @property {boolean} more whether the body follows
+ * @property {string | undefined} extra JSON
+ */
+
+/** The one that crosses now: used up at once, so one object serves all. */
+const crossing = { head: '', count: 0, body: undefined, source: null, more: false, extra: undefined }
+
+function cross (method, target, facts, lines, count, hasHost, docroot) {
+  if (!hasHost) {
+    lines = `\nhost\n${target.authority}${lines}`
+    count++
+  }
+  const head = method + '\n' + target.target + factLines(facts, target) + lines
+  if (BEYOND_LATIN1.test(head)) throw invalid('a part of the request holds a character above U+00FF')
+  crossing.head = head
+  crossing.count = count
+  crossing.body = undefined
+  crossing.source = null
+  crossing.more = false
+  crossing.extra = extraOf(facts, docroot)
+}
+
+function crossBody (body) {
+  if (Buffer.isBuffer(body)) {
+    crossing.body = body
+  } else {
+    crossing.source = body
+    crossing.more = true
+  }
+}
+
+function checkObject (options) {
+  if (typeof options !== 'object') throw invalid(`expected a Request or an object of its fields, not ${typeof options}`)
+  if (options.url === undefined || options.url === null) throw invalid('Missing field `url`')
+}
+
+/**
+ * A plain object of a request's fields, complete as it is: no Request is made of it.
+ *
+ * @returns {Crossing}
+ */
+function crossPlain (options) {
+  const { method = 'GET', url, headers, body, docroot = null } = options
+  if (typeof method !== 'string' || !TOKEN.test(method)) throw invalidMethod(method)
+  const target = parseTarget(urlText(url))
+  let lines = ''
+  let count = 0
+  let hasHost = target.authority === ''
+  if (headers !== undefined && headers !== null) {
+    if (isPlain(headers)) {
+      for (const name in headers) {
+        const value = headers[name]
+        if (typeof value !== 'string' || !Object.hasOwn(headers, name)) {
+          lines = undefined
+          break
+        }
+        if (!hasHost && name.length === 4 && name.toLowerCase() === 'host') hasHost = true
+        lines += '\n' + name + '\n' + value
+        count++
+      }
+    } else {
+      lines = undefined
+    }
+    if (lines === undefined) {
+      // Lists, numbers, pairs, Headers: the general way.
+      const read = headers instanceof Headers ? headers : new Headers(headers)
+      lines = Headers.toLines(read)
+      count = Headers.count(read)
+      hasHost ||= read.has('host')
+    }
+  }
+  if (docroot !== null && typeof docroot !== 'string') throw invalid('`docroot` must be a string')
+  cross(method, target, options, lines, count, hasHost, docroot)
+  const taken = takeBody(body)
+  if (taken !== null) crossBody(taken)
+  return crossing
+}
+
+function isPlain (headers) {
+  if (typeof headers !== 'object') return false
+  const prototype = Object.getPrototypeOf(headers)
+  return prototype === Object.prototype || prototype === null
+}
+
 /** Scheme, HTTP version, client and server: `\nscheme\nversion\nhost\nport\nhost\nport`. */
-function factLines (options, target) {
-  const { socket } = options
+function factLines ({ socket, scheme, httpVersion }, target) {
+  if ((socket === undefined || socket === null) && scheme === undefined && httpVersion === undefined && target.authority === '') {
+    return '\nhttp\n1.1\n\n\n\n'
+  }
   const isSocket = socket !== undefined && socket !== null
-  const scheme = options.scheme ?? (target.scheme || (isSocket && socket.encrypted === true ? 'https' : 'http'))
-  let lines = `\n${scheme}\n${options.httpVersion ?? '1.1'}`
+  if (isSocket && typeof socket !== 'object') throw invalid('`socket` must be an object')
+  scheme ??= target.scheme || (isSocket && socket.encrypted === true ? 'https' : 'http')
+  const lines = `\n${scheme}\n${httpVersion ?? '1.1'}`
   if (isSocket) {
     let addresses = socketLines.get(socket)
     if (addresses === undefined) {
       addresses = `\n${socket.remoteAddress ?? ''}\n${socket.remotePort ?? ''}\n${socket.localAddress ?? ''}\n${socket.localPort ?? ''}`
       if (Object.isFrozen(socket)) socketLines.set(socket, addresses)
     }
-    lines += addresses
-  } else if (target.authority !== '') {
-    const { host, port } = serverOf(target)
-    lines += `\n\n\n${host}\n${port}`
-  } else {
-    lines += '\n\n\n\n'
+    return lines + addresses
   }
-  return lines
+  if (target.authority === '') return `${lines}\n\n\n\n`
+  const { host, port } = serverOf(target)
+  return `${lines}\n\n\n${host}\n${port}`
 }
 
 /** What has no place in latin-1, as JSON. */
-function extraOf (options, docroot) {
-  const { rootPath, state, extensions } = options
+function extraOf ({ rootPath, state, extensions }, docroot) {
   if (rootPath === undefined && docroot === null && state === undefined && extensions === undefined) return undefined
   return JSON.stringify({ rootPath, docroot, state, extensions })
 }
 
-/** @param {unknown} request a Request, or a plain object of its fields: complete as it is */
-function toRequest (request) {
-  if (request instanceof Request) return request
-  if (request === null || typeof request !== 'object') {
-    throw invalid(`expected a Request or an object of its fields, not ${request === null ? 'null' : typeof request}`)
-  }
-  return new Request({ ...request, complete: true })
-}
-
-module.exports = { Request, toRequest, takeChunk }
+module.exports = { Request, crossPlain, takeChunk }

@@ -14,8 +14,11 @@ const DIGITS = /^\d+$/
 /** Middleware and application both have a say in these; any other header of the application replaces. */
 const MERGED = new Set(['set-cookie', 'vary'])
 
-/** RFC 9113, 8.2.2. */
-const FORBIDDEN_IN_HTTP2 = new Set(['connection', 'keep-alive', 'proxy-connection', 'upgrade'])
+/** The framing, and how long this connection may idle. */
+const LEFT_TO_NODE = new Set(['keep-alive', 'trailer', 'transfer-encoding'])
+
+/** RFC 9113, 8.2.2, without those above. */
+const FORBIDDEN_IN_HTTP2 = new Set(['connection', 'proxy-connection', 'upgrade'])
 
 class ResponseHead {
   status
@@ -37,7 +40,7 @@ class ResponseHead {
     for (const [name, value] of response.headers) {
       if (name === 'content-length') {
         if (!this.#readLength(value)) continue
-      } else if (name === 'transfer-encoding' || name === 'trailer') {
+      } else if (LEFT_TO_NODE.has(name)) {
         continue
       } else if (http2 ? FORBIDDEN_IN_HTTP2.has(name) : name === 'connection' && value.toLowerCase() !== 'close') {
         continue

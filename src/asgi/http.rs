@@ -73,9 +73,8 @@ impl HttpConnectionScope {
         application: &Application,
         head: &RequestHead,
     ) -> PyResult<(Bound<'py, PyDict>, RequestFacts)> {
-        let lines = head.lines();
         let scope = self.template.bind(py).copy()?;
-        let method = HttpMethod::new(lines.method);
+        let method = HttpMethod::new(head.method());
         scope.set_item(intern!(py, "method"), method.to_python(py))?;
         self.fill(py, &scope, application, head)?;
         Ok((scope, RequestFacts { is_head: method.is_head() }))
@@ -89,10 +88,9 @@ impl HttpConnectionScope {
         application: &Application,
         head: &RequestHead,
     ) -> PyResult<()> {
-        let lines = head.lines();
         scope.set_item(intern!(py, "asgi"), AsgiInfo::WWW.to_dict(py)?)?;
-        scope.set_item(intern!(py, "http_version"), HttpVersion::parse(lines.http_version).to_python(py))?;
-        scope.set_item(intern!(py, "scheme"), scheme(py, lines.scheme))?;
+        scope.set_item(intern!(py, "http_version"), HttpVersion::parse(head.http_version()).to_python(py))?;
+        scope.set_item(intern!(py, "scheme"), scheme(py, head.scheme()))?;
 
         let extra = match &head.extra {
             Some(json) => Some(py.import("json")?.call_method1("loads", (json,))?.cast_into::<PyDict>()?),
@@ -109,19 +107,19 @@ impl HttpConnectionScope {
             Some(text) => Cow::Owned(text.extract::<String>()?),
             None => Cow::Borrowed(application.options.root_path.as_str()),
         };
-        let (path, query) = split_target(lines.target);
+        let (path, query) = split_target(head.target());
         set_path(py, scope, &root_path, path)?;
         scope.set_item(intern!(py, "query_string"), PyBytes::new(py, query))?;
 
         let headers = PyList::empty(py);
-        for (name, value) in lines.headers {
+        for (name, value) in head.headers() {
             headers.append((self.name(py, name), PyBytes::new(py, value)))?;
         }
         scope.set_item(intern!(py, "headers"), headers)?;
-        if let Some(client) = address(py, lines.client)? {
+        if let Some(client) = address(py, head.client())? {
             scope.set_item(intern!(py, "client"), client)?;
         }
-        if let Some(server) = address(py, lines.server)? {
+        if let Some(server) = address(py, head.server())? {
             scope.set_item(intern!(py, "server"), server)?;
         }
 

@@ -16,21 +16,46 @@ const FIXED_LINES: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RequestHead {
     text: Vec<u8>,
+    /// Where each line ends.
+    ends: Vec<u32>,
     /// JSON with what has no place in latin-1: `root_path`, `docroot`, `state`, `extensions`; UTF-8.
     pub(crate) extra: Option<String>,
 }
 
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
+/// A letter of a token (RFC 9110 5.6.2).
+const TOKEN: u8 = 1;
+/// A letter of a header's value: anything but control characters.
+const VALUE: u8 = 2;
+/// A letter of a request target: anything visible. Bytes above 0x7f are passed on as they came.
+const TARGET: u8 = 4;
 
-fn is_value(byte: u8) -> bool {
-    byte == b'\t' || (byte >= 0x20 && byte != 0x7f)
-}
+/// Which parts may hold a byte.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let letter = byte as u8;
+        if letter.is_ascii_alphanumeric()
+            || matches!(
+                letter,
+                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            )
+        {
+            classes[byte] |= TOKEN;
+        }
+        if letter == b'\t' || (letter >= 0x20 && letter != 0x7f) {
+            classes[byte] |= VALUE;
+        }
+        if letter > 0x20 && letter != 0x7f {
+            classes[byte] |= TARGET;
+        }
+        byte += 1;
+    }
+    classes
+};
 
-/// A byte of a request target: anything visible. Bytes above 0x7f are passed on as they came.
-fn is_target(byte: u8) -> bool {
-    byte > 0x20 && byte != 0x7f
+fn all(part: &[u8], class: u8) -> bool {
+    part.iter().fold(class, |classes, byte| classes & CLASSES[usize::from(*byte)]) != 0
 }
 
 fn invalid(code: &'static str, message: String) -> HandlerError {
@@ -52,14 +77,17 @@ impl RequestHead {
         headers: usize,
         extra: Option<String>,
     ) -> Result<Self, HandlerError> {
-        let lines = memchr_count(b'\n', &text) + 1;
-        if lines != FIXED_LINES + 2 * headers {
+        let mut ends = Vec::with_capacity(FIXED_LINES + 2 * headers);
+        for end in memchr::memchr_iter(b'\n', &text).chain([text.len()]) {
+            let end = u32::try_from(end)
+                .map_err(|_| invalid("ERR_PYTHON_HEADERS_TOO_LARGE", "the request's head is too large".to_owned()))?;
+            ends.push(end);
+        }
+        if ends.len() != FIXED_LINES + 2 * headers {
             return Err(Self::misplaced_line(&text, headers));
         }
         let mut start = 0;
-        for line in 0..lines {
-            let end =
-                text[start..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| start + at);
+        for (line, end) in ends.iter().map(|end| *end as usize).enumerate() {
             let part = &mut text[start..end];
             match line {
                 0 => {
@@ -72,7 +100,7 @@ impl RequestHead {
                     part.make_ascii_uppercase();
                 }
                 1 => {
-                    if part.is_empty() || !part.iter().copied().all(is_target) {
+                    if part.is_empty() || !all(part, TARGET) {
                         return Err(invalid(
                             "ERR_PYTHON_INVALID_URL",
                             format!(
@@ -83,7 +111,7 @@ impl RequestHead {
                     }
                 }
                 2..FIXED_LINES => {
-                    if !part.iter().copied().all(is_value) {
+                    if !all(part, VALUE) {
                         return Err(invalid(
                             "ERR_PYTHON_INVALID_ARGUMENT",
                             format!("invalid socket information `{}`", shown(part)),
@@ -91,7 +119,7 @@ impl RequestHead {
                     }
                 }
                 _ if (line - FIXED_LINES).is_multiple_of(2) => {
-                    if part.is_empty() || !part.iter().copied().all(is_token) {
+                    if part.is_empty() || !all(part, TOKEN) {
                         return Err(invalid(
                             "ERR_PYTHON_INVALID_HEADER",
                             format!("invalid header name `{}`: it must be an HTTP token", shown(part)),
@@ -100,7 +128,7 @@ impl RequestHead {
                     part.make_ascii_lowercase();
                 }
                 _ => {
-                    if !part.iter().copied().all(is_value) {
+                    if !all(part, VALUE) {
                         return Err(invalid(
                             "ERR_PYTHON_INVALID_HEADER",
                             // Never the value: it may be a secret.
@@ -111,7 +139,7 @@ impl RequestHead {
             }
             start = end + 1;
         }
-        Ok(Self { text, extra })
+        Ok(Self { text, ends, extra })
     }
 
     /// There are more or fewer lines than the headers account for: some part holds a line break.
@@ -126,55 +154,43 @@ impl RequestHead {
         invalid("ERR_PYTHON_INVALID_HEADER", "a header name or value holds a line break".to_owned())
     }
 
-    /// The fixed lines and the headers, in order.
-    pub(crate) fn lines(&self) -> RequestLines<'_> {
-        let mut lines = self.text.split(newline as fn(&u8) -> bool);
-        let mut next = || lines.next().unwrap_or_default();
-        RequestLines {
-            method: next(),
-            target: next(),
-            scheme: next(),
-            http_version: next(),
-            client: [next(), next()],
-            server: [next(), next()],
-            headers: Headers(lines),
-        }
+    fn line(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize + 1);
+        &self.text[start..self.ends[index] as usize]
     }
-}
 
-fn newline(byte: &u8) -> bool {
-    *byte == b'\n'
-}
-
-fn memchr_count(needle: u8, haystack: &[u8]) -> usize {
-    haystack.iter().filter(|byte| **byte == needle).count()
-}
-
-/// A head, taken apart.
-pub(crate) struct RequestLines<'a> {
     /// Upper-case.
-    pub(crate) method: &'a [u8],
+    pub(crate) fn method(&self) -> &[u8] {
+        self.line(0)
+    }
+
     /// Path and query as they came.
-    pub(crate) target: &'a [u8],
+    pub(crate) fn target(&self) -> &[u8] {
+        self.line(1)
+    }
+
     /// `http`, `https`, `ws` or `wss`.
-    pub(crate) scheme: &'a [u8],
+    pub(crate) fn scheme(&self) -> &[u8] {
+        self.line(2)
+    }
+
     /// `1.0`, `1.1` or `2`.
-    pub(crate) http_version: &'a [u8],
+    pub(crate) fn http_version(&self) -> &[u8] {
+        self.line(3)
+    }
+
     /// Host and port; an empty host for none.
-    pub(crate) client: [&'a [u8]; 2],
+    pub(crate) fn client(&self) -> [&[u8]; 2] {
+        [self.line(4), self.line(5)]
+    }
+
     /// Host and port; an empty host for none, an empty port for a unix socket.
-    pub(crate) server: [&'a [u8]; 2],
-    /// The rest.
-    pub(crate) headers: Headers<'a>,
-}
+    pub(crate) fn server(&self) -> [&[u8]; 2] {
+        [self.line(6), self.line(7)]
+    }
 
-/// The headers of a head: lower-case names and values as they came, in order, repeats kept.
-pub(crate) struct Headers<'a>(std::slice::Split<'a, u8, fn(&u8) -> bool>);
-
-impl<'a> Iterator for Headers<'a> {
-    type Item = (&'a [u8], &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some((self.0.next()?, self.0.next()?))
+    /// Lower-case names and values as they came, in order, repeats kept.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (FIXED_LINES..self.ends.len()).step_by(2).map(|index| (self.line(index), self.line(index + 1)))
     }
 }
