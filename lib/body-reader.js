@@ -4,45 +4,60 @@
 // native side what was taken, so that the application may send more.
 
 const { Readable } = require('node:stream')
+const { FileSource } = require('./file-source.js')
 
 /** Taken bytes are reported in portions: half of what lets the application go on (32 KiB). */
 const REPORT = 16 * 1024
 
 class BodyReader {
   #call
-  #chunks = []
+  /** Buffers and files, in order. */
+  #parts = []
   #ended = false
   #waiting = []
   #taken = 0
   #stream = null
+  /** The file that is being read: later readers wait for it. */
+  #reading = null
+  #progress = null
   /** Why the body broke off. */
   error = undefined
 
   /** @param {{ consume(bytes: number): void, cancel(): void }} call */
-  constructor (call) {
+  constructor (call, progress = null) {
     this.#call = call
+    this.#progress = progress
   }
 
   // ------------------------------------------------------------ from the environment
 
   push (chunk) {
-    if (this.#waiting.length > 0) {
-      this.#report(chunk.length)
+    if (this.#waiting.length > 0 && this.#parts.length === 0 && this.#reading === null) {
+      this.#report(chunk)
       this.#waiting.shift().resolve(chunk)
     } else {
-      this.#chunks.push(chunk)
+      this.#parts.push(chunk)
       if (this.#stream !== null) this.#feed()
     }
   }
 
+  pushFile (slice) {
+    this.#parts.push(new FileSource(slice))
+    for (const { resolve } of this.#waiting.splice(0)) resolve(this.next())
+    if (this.#stream !== null) this.#feed()
+  }
+
   end () {
     this.#ended = true
-    for (const { resolve } of this.#waiting.splice(0)) resolve(null)
+    if (this.#parts.length === 0 && this.#reading === null) {
+      for (const { resolve } of this.#waiting.splice(0)) resolve(null)
+    }
     if (this.#stream !== null) this.#feed()
   }
 
   fail (error) {
     this.error = error
+    this.#closeFiles()
     for (const { reject } of this.#waiting.splice(0)) reject(error)
     if (this.#stream !== null) this.#feed()
   }
@@ -50,7 +65,9 @@ class BodyReader {
   // --------------------------------------------------------------- from the reader
 
   next () {
-    if (this.#chunks.length > 0) return Promise.resolve(this.#shift())
+    if (this.#reading !== null) return this.#reading.then(() => this.next())
+    const part = this.#parts[0]
+    if (part !== undefined) return part instanceof FileSource ? this.#nextOfFile(part) : Promise.resolve(this.#shift())
     if (this.error !== undefined) return Promise.reject(this.error)
     if (this.#ended) return Promise.resolve(null)
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
@@ -58,10 +75,13 @@ class BodyReader {
 
   /** Nobody reads on. Does nothing after the end. */
   cancel () {
-    if (this.#ended || this.error !== undefined) return
+    const isOver = this.#ended && this.#parts.length === 0
+    this.#closeFiles()
+    if (isOver || this.error !== undefined) return
+    const wasEnded = this.#ended
     this.#ended = true
-    this.#chunks = []
-    this.#call.cancel()
+    this.#parts = []
+    if (!wasEnded) this.#call.cancel()
     for (const { resolve } of this.#waiting.splice(0)) resolve(null)
   }
 
@@ -78,25 +98,60 @@ class BodyReader {
 
   #feed () {
     const stream = this.#stream
-    if (stream.destroyed || stream.readableEnded) return
-    while (this.#chunks.length > 0) {
+    if (stream.destroyed || stream.readableEnded || this.#reading !== null) return
+    while (this.#parts.length > 0) {
+      const part = this.#parts[0]
+      if (part instanceof FileSource) {
+        this.#nextOfFile(part).then(chunk => {
+          if (chunk === null || stream.destroyed || stream.push(chunk)) this.#feed()
+        }, error => stream.destroy(error))
+        return
+      }
       if (!stream.push(this.#shift())) return
     }
     if (this.error !== undefined) stream.destroy(this.error)
     else if (this.#ended) stream.push(null)
   }
 
+  /** @returns {Promise<Buffer | null>} */
+  #nextOfFile (file) {
+    const read = file.read()
+    const done = () => { if (this.#reading === marker) this.#reading = null }
+    const marker = this.#reading = read.then(done, done)
+    return read.then(chunk => {
+      done()
+      if (chunk !== null) {
+        this.#progress?.(chunk.length)
+        return chunk
+      }
+      if (this.#parts[0] === file) this.#parts.shift()
+      return this.#stream === null ? this.next() : null
+    }, error => {
+      this.error = error
+      this.#parts = []
+      this.#call.cancel()
+      throw error
+    })
+  }
+
   #shift () {
-    const chunk = this.#chunks.shift()
-    this.#report(chunk.length)
+    const chunk = this.#parts.shift()
+    this.#report(chunk)
     return chunk
   }
 
-  #report (length) {
-    this.#taken += length
+  #report (chunk) {
+    this.#progress?.(chunk.length)
+    this.#taken += chunk.length
     if (this.#taken >= REPORT && !this.#ended) {
       this.#call.consume(this.#taken)
       this.#taken = 0
+    }
+  }
+
+  #closeFiles () {
+    for (const part of this.#parts) {
+      if (part instanceof FileSource) part.close()
     }
   }
 }

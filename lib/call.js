@@ -5,61 +5,97 @@
 const { Readable } = require('node:stream')
 const { PythonHandlerError } = require('./errors.js')
 const { BodyReader } = require('./body-reader.js')
+const { Headers } = require('./headers.js')
+const notices = require('./notice.js')
+const { Progress } = require('./progress.js')
 const { Request, crossPlain, takeChunk } = require('./request.js')
 const { Response } = require('./response.js')
 
+/** How the response is wanted: the numbers of src/addon.rs. */
 const BUFFERED = 0
 const STREAM = 1
+const WEB_SOCKET = 2
+
+/** Close codes of a connection that broke, and of one that ended without a code (RFC 6455 7.4.1). */
+const ABNORMAL = 1006
+const NO_STATUS = 1005
+
+/** Ours when the handler closes. */
+const GOING_AWAY = 1001
 
 /** A response that nobody holds any more is not read on either. */
 const abandoned = new FinalizationRegistry(call => call.cancel())
 
+const NO_OPTIONS = Object.freeze({})
+
 class Call {
-  #environment
+  #service
   #id = 0
   #resolve
   #reject
-  #deadlines
-  #timeout
   #signal
+  #options
   #onAbort = null
   #reader = null
+  #response = null
+  #trailers = null
+  #socket = null
+  #isWebSocket = false
   #writers = null
+  #upload = null
   #room = true
   #settled = false
   #over = false
   deadline = 0
 
-  constructor (handler, signal, resolve, reject) {
-    this.#environment = handler.environment
-    this.#deadlines = handler.deadlines
-    this.#timeout = handler.responseTimeout
+  /**
+   * @param {import('./handler.js').Service} service
+   * @param {AbortSignal | undefined} signal
+   * @param {object} options callbacks and flags of the caller
+   */
+  constructor (service, signal, resolve, reject, options = NO_OPTIONS) {
+    this.#service = service
     this.#signal = signal
     this.#resolve = resolve
     this.#reject = reject
+    this.#options = options
   }
 
   /** Gives the request to the application. */
-  submit (native, request, streamed) {
+  submit (request, streamed) {
     const signal = this.#signal
     if (signal !== undefined && signal.aborted) {
       this.#over = true
       this.#reject(signal.reason)
       return
     }
+    const service = this.#service
     const isRequest = request instanceof Request
     const { head, count, body, source, more, extra } = isRequest ? Request.cross(request, streamed) : crossPlain(request)
-    const id = this.#id = this.#environment.nextId()
-    const failure = native.submit(id, streamed ? STREAM : BUFFERED, head, count, body, more, extra)
+    const isWebSocket = this.#isWebSocket = isRequest ? Request.isWebSocket(request) : request.websocket === true
+    const mode = isWebSocket ? WEB_SOCKET : streamed ? STREAM : BUFFERED
+    const options = this.#options
+    const capabilities = options === NO_OPTIONS
+      ? (streamed ? notices.OF_STREAM : notices.OF_BUFFERED)
+      : notices.capabilitiesOf(options, streamed)
+    const id = this.#id = service.environment.nextId()
+    const failure = service.handle.submit(id, mode, capabilities, head, count, body, more || isWebSocket, extra)
     if (failure) throw PythonHandlerError.fromNative(failure)
-    this.#environment.add(id, this)
-    this.#deadlines?.add(this)
+    service.environment.add(id, this)
+    service.enter()
+    service.deadlines?.add(this)
     if (signal !== undefined) {
       this.#onAbort = () => this.abort(signal.reason)
       signal.addEventListener('abort', this.#onAbort, { once: true })
     }
+    if (options.onUploadProgress !== undefined) this.#watchUpload(options.onUploadProgress, body, request)
     if (source !== null) this.#pump(source)
-    else if (more) Request.attach(request, this)
+    else if (isRequest && (more || isWebSocket)) Request.attach(request, this)
+  }
+
+  /** The call is a WebSocket's: `socket` gets its events. */
+  attachSocket (socket) {
+    this.#socket = socket
   }
 
   // ------------------------------------------------------------- from the environment
@@ -67,24 +103,62 @@ class Call {
   complete (status, headers, body) {
     this.#finish()
     this.#settled = true
-    this.#resolve(Response.received(status, headers, body, null))
+    const response = Response.received(status, headers, body, null)
+    response.trailers = this.#trailers
+    if (this.#options.onDownloadProgress !== undefined) {
+      new Progress(this.#options.onDownloadProgress, body.length).add(body.length)
+    }
+    this.#resolve(response)
   }
 
   head (status, headers) {
-    this.#deadlines?.remove(this)
+    const { deadlines, idleDeadlines } = this.#service
+    deadlines?.remove(this)
     this.#settled = true
-    const reader = this.#reader = new BodyReader(this)
-    const response = Response.received(status, headers, null, reader)
+    if (this.#socket !== null && status === 101) {
+      this.#socket.accepted(Headers.fromText(headers))
+      return
+    }
+    if (status !== 101) idleDeadlines?.add(this)
+    const response = Response.received(status, headers, null, null)
+    const onDownloadProgress = this.#options.onDownloadProgress
+    let progress = null
+    if (onDownloadProgress !== undefined) {
+      const length = response.headers.get('content-length')
+      const counter = new Progress(onDownloadProgress, length === null ? null : Number(length))
+      progress = bytes => counter.add(bytes)
+    }
+    const reader = this.#reader = new BodyReader(this, progress)
+    Response.attach(response, reader)
+    // Weakly: the registry is to tell when nobody else holds it.
+    this.#response = new WeakRef(response)
     abandoned.register(response, this, this)
     this.#resolve(response)
   }
 
   chunk (bytes) {
+    this.#alive()
     this.#reader.push(bytes)
+  }
+
+  message (text, bytes) {
+    if (this.#socket !== null) this.#socket.message(text, bytes)
+    else this.#reader.push(bytes)
   }
 
   ended () {
     this.#finish()
+    this.#reader.end()
+  }
+
+  closed (code, reason) {
+    this.#finish()
+    if (this.#socket !== null) {
+      this.#socket.closed(code, reason)
+      return
+    }
+    const response = this.#response.deref()
+    if (response !== undefined) response.closed = { code, reason }
     this.#reader.end()
   }
 
@@ -94,8 +168,45 @@ class Call {
   }
 
   drained () {
+    this.#alive()
     this.#room = true
+    this.#socket?.drained()
     this.#freeWriters()
+  }
+
+  notice (kind, text) {
+    switch (kind) {
+      case notices.EARLY_HINT:
+        this.#tell(this.#options.onEarlyHints, { link: notices.readLinks(text) })
+        break
+      case notices.PUSH:
+        this.#tell(this.#options.onPush, notices.readPush(text))
+        break
+      case notices.DEBUG:
+        this.#tell(this.#options.onDebug, JSON.parse(text))
+        break
+      case notices.TRAILERS: {
+        this.#trailers = Headers.fromText(text)
+        const response = this.#response?.deref()
+        if (response !== undefined) response.trailers = this.#trailers
+        break
+      }
+      case notices.PATH_SEND:
+        this.#reader.pushFile({ path: JSON.parse(text) })
+        break
+      case notices.ZERO_COPY_SEND:
+        this.#reader.pushFile(JSON.parse(text))
+        break
+    }
+  }
+
+  /** A callback of the caller's. What it throws is the caller's uncaught exception, and stops nothing here. */
+  #tell (callback, value) {
+    try {
+      callback(value)
+    } catch (error) {
+      queueMicrotask(() => { throw error })
+    }
   }
 
   // ------------------------------------------------------------------ from the caller
@@ -113,28 +224,58 @@ class Call {
     this.#giveUp(false)
   }
 
-  /** The time for a response is over. */
+  /** The time for a response, or for its next part, is over. */
   expire () {
-    if (this.#over || this.#settled) return
+    if (this.#over) return
+    const { responseTimeout, idleTimeout } = this.#service
     this.#giveUp(true)
-    this.#fail(new PythonHandlerError('ERR_PYTHON_RESPONSE_TIMEOUT',
-      `no response within ${this.#timeout} ms (option \`responseTimeout\`)`))
+    this.#fail(this.#settled
+      ? new PythonHandlerError('ERR_PYTHON_IDLE_TIMEOUT', `nothing sent or taken for ${idleTimeout} ms (option \`idleTimeout\`)`)
+      : new PythonHandlerError('ERR_PYTHON_RESPONSE_TIMEOUT', `no response within ${responseTimeout} ms (option \`responseTimeout\`)`))
+  }
+
+  /** @returns {boolean} whether this is a request to `service` */
+  isOf (service) {
+    return this.#service === service
+  }
+
+  /** The handler closes: sockets are told, responses may finish. */
+  goAway () {
+    if (this.#socket !== null) this.#socket.goAway()
+    else if (this.#isWebSocket) this.close(GOING_AWAY, '')
   }
 
   consume (bytes) {
-    this.#environment.native.consume(this.#id, bytes)
+    this.#alive()
+    this.#service.native.consume(this.#id, bytes)
   }
 
   /** @returns {Promise<void>} when there is room for more */
   write (chunk, text = false) {
     if (this.#over) return Promise.resolve()
-    if (!this.#environment.native.write(this.#id, chunk, text)) this.#room = false
+    this.#upload?.add(chunk.length)
+    if (!this.#service.native.write(this.#id, chunk, text)) this.#room = false
     if (this.#room) return Promise.resolve()
     return new Promise(resolve => { (this.#writers ??= []).push(resolve) })
   }
 
-  end () {
-    if (!this.#over) this.#environment.native.end(this.#id)
+  /** Whether the application's side has room. */
+  get hasRoom () {
+    return this.#room
+  }
+
+  /** The body is complete, or the WebSocket's client closes. */
+  end (code, reason) {
+    if (this.#over) return
+    if (this.#isWebSocket) this.close(code ?? NO_STATUS, reason ?? '')
+    else this.#service.native.end(this.#id)
+  }
+
+  /** The client of a WebSocket has closed it. */
+  close (code, reason) {
+    if (this.#over) return
+    this.#giveUp(false, code, reason)
+    this.#reader?.end()
   }
 
   /** Reads a stream into the request body. Its failure is the request's. */
@@ -152,15 +293,28 @@ class Call {
     }
   }
 
-  #giveUp (now) {
-    this.#environment.remove(this.#id)
-    this.#environment.native.disconnect(this.#id, now)
+  #watchUpload (callback, body, request) {
+    const length = body?.length ?? (request instanceof Request ? request.headers.get('content-length') : null)
+    this.#upload = new Progress(callback, length === null ? null : Number(length))
+    if (body !== undefined) this.#upload.add(body.length)
+  }
+
+  #alive () {
+    const { idleDeadlines } = this.#service
+    if (idleDeadlines !== undefined && this.#settled && this.#reader !== null && !this.#over) idleDeadlines.renew(this)
+  }
+
+  #giveUp (now, code = ABNORMAL, reason = '') {
+    this.#service.environment.remove(this.#id)
+    this.#service.native.disconnect(this.#id, now, code, reason)
     this.#finish()
   }
 
   #finish () {
     this.#over = true
-    this.#deadlines?.remove(this)
+    const { deadlines, idleDeadlines } = this.#service
+    deadlines?.remove(this)
+    idleDeadlines?.remove(this)
     if (this.#onAbort !== null) {
       this.#signal.removeEventListener('abort', this.#onAbort)
       this.#onAbort = null
@@ -168,6 +322,7 @@ class Call {
     if (this.#reader !== null) abandoned.unregister(this)
     // What was still to be written is wanted by nobody: whoever writes may go on.
     this.#freeWriters()
+    this.#service.leave()
   }
 
   #freeWriters () {
@@ -177,11 +332,13 @@ class Call {
   }
 
   #fail (error) {
-    if (this.#settled) {
-      this.#reader?.fail(error)
-    } else {
+    if (!this.#settled) {
       this.#settled = true
       this.#reject(error)
+    } else if (this.#socket !== null) {
+      this.#socket.failed(error)
+    } else {
+      this.#reader?.fail(error)
     }
   }
 }

@@ -20,6 +20,12 @@ class Deadlines {
     if (this.#timer === null) this.#arm(this.#limit)
   }
 
+  /** The call has shown life: its time begins anew. */
+  renew (call) {
+    this.#calls.delete(call)
+    this.add(call)
+  }
+
   remove (call) {
     this.#calls.delete(call)
   }

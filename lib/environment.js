@@ -53,8 +53,16 @@ class Environment {
     return this.#calls.delete(id)
   }
 
-  /** @returns {Promise<void>} */
-  load (handle) {
+  callsOf (service) {
+    return [...this.#calls.values()].filter(call => call.isOf?.(service))
+  }
+
+  /**
+   * Calls `start(id)` of the native side, and waits for the event that ends it.
+   *
+   * @returns {Promise<void>}
+   */
+  settle (start) {
     return new Promise((resolve, reject) => {
       const id = this.nextId()
       this.#calls.set(id, {
@@ -63,7 +71,7 @@ class Environment {
           else reject(PythonHandlerError.fromNative(failure))
         }
       })
-      handle.load(id)
+      start(id)
     })
   }
 

@@ -5,14 +5,16 @@
 
 const os = require('node:os')
 const { Call } = require('./call.js')
-const { deadlinesOf } = require('./deadlines.js')
 const { Environment, readOne } = require('./environment.js')
 const { PythonHandlerError } = require('./errors.js')
+const { fetch } = require('./fetch.js')
 const { findInterpreter, findInterpreterAsync } = require('./interpreter.js')
 const { loadNative } = require('./native.js')
 const { readOptions } = require('./options.js')
 const { Request, crossPlain } = require('./request.js')
 const { Response } = require('./response.js')
+const { Service } = require('./service.js')
+const { PythonWebSocket } = require('./web-socket.js')
 
 /** Given as options by `load`, which has imported already. */
 class Loaded {
@@ -25,8 +27,8 @@ class Loaded {
 
 class PythonHandler {
   #docroot
-  #handle
-  #shared
+  #service
+  #closing = null
 
   constructor (options) {
     let loaded = options
@@ -35,21 +37,15 @@ class PythonHandler {
       const failure = loaded.handle.loadSync()
       if (failure) throw PythonHandlerError.fromNative(failure)
     }
-    const { native, handle, options: { docroot, responseTimeout } } = loaded
-    this.#docroot = docroot
-    this.#handle = handle
-    this.#shared = {
-      environment: Environment.of(native),
-      deadlines: responseTimeout === 0 ? undefined : deadlinesOf(responseTimeout),
-      responseTimeout
-    }
+    this.#docroot = loaded.options.docroot
+    this.#service = new Service(loaded)
   }
 
   static async load (options) {
     const checked = readOptions(options)
     const interpreter = await findInterpreterAsync({ python: checked.python, docroot: checked.docroot })
     const loaded = open(checked, () => interpreter)
-    await Environment.of(loaded.native).load(loaded.handle)
+    await Environment.of(loaded.native).settle(id => loaded.handle.load(id))
     return new this(loaded)
   }
 
@@ -67,13 +63,16 @@ class PythonHandler {
 
   #call (request, options, streamed) {
     return new Promise((resolve, reject) => {
+      this.#checkOpen()
       checkRequest(request)
-      const call = new Call(this.#shared, signalOf(options), resolve, reject)
-      call.submit(this.#handle, request, streamed)
+      const signal = signalOf(options)
+      const call = new Call(this.#service, signal, resolve, reject, options === signal ? undefined : callbacksOf(options))
+      call.submit(request, streamed)
     })
   }
 
   handleRequestSync (request) {
+    this.#checkOpen()
     checkRequest(request)
     const isRequest = request instanceof Request
     const { head, count, body, more, extra } = isRequest ? Request.cross(request, false) : crossPlain(request)
@@ -81,11 +80,95 @@ class PythonHandler {
       throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT',
         'handleRequestSync takes a complete body: a stream could not be read while it waits')
     }
-    const answer = this.#handle.submitSync(head, count, body, extra, this.#shared.responseTimeout)
+    const { handle, responseTimeout } = this.#service
+    const answer = handle.submitSync(head, count, body, extra, responseTimeout)
     if (answer.code !== undefined) throw PythonHandlerError.fromNative(answer)
     const { status, headers, body: received } = readOne(answer)
     return Response.received(status, headers, received, null)
   }
+
+  connect (target, options) {
+    this.#checkOpen()
+    return new PythonWebSocket(this.#service, target, options ?? undefined)
+  }
+
+  fetch (input, init) {
+    return fetch(this, input, init)
+  }
+
+  ready () {
+    const { environment, handle } = this.#service
+    return environment.settle(id => handle.ready(id))
+  }
+
+  close (options) {
+    this.#closing ??= this.#close(closeTimeout(options))
+    return this.#closing
+  }
+
+  async #close (timeout) {
+    const service = this.#service
+    const deadline = performance.now() + timeout
+    for (const call of service.calls()) call.goAway()
+    await within(timeout, service.idle())
+    for (const call of service.calls()) call.abort(closed())
+    const { environment, handle } = service
+    const left = Math.max(0, deadline - performance.now())
+    if (!await within(left, environment.settle(id => handle.close(id)))) {
+      throw new PythonHandlerError('ERR_PYTHON_SHUTDOWN', `the application's shutdown did not end within ${timeout} ms`)
+    }
+  }
+
+  [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')] () {
+    return this.close()
+  }
+
+  #checkOpen () {
+    if (this.#closing !== null) throw closed()
+  }
+}
+
+function closed () {
+  return new PythonHandlerError('ERR_PYTHON_CLOSED', 'the handler is closed')
+}
+
+/** How long `close` waits unless told otherwise. */
+const CLOSE_TIMEOUT = 10_000
+
+function closeTimeout (options) {
+  const timeout = options?.timeout ?? CLOSE_TIMEOUT
+  if (typeof timeout !== 'number' || !(timeout >= 0)) {
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`timeout` must be milliseconds')
+  }
+  return Math.min(timeout, 2 ** 31 - 1)
+}
+
+/** @returns {Promise<boolean>} whether the promise was kept in time */
+async function within (timeout, promise) {
+  let timer
+  const late = new Promise(resolve => { timer = setTimeout(resolve, timeout, false) })
+  try {
+    return await Promise.race([promise.then(() => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+const CALLBACKS = ['onEarlyHints', 'onPush', 'onDebug', 'onUploadProgress', 'onDownloadProgress']
+
+/** The options of a call, checked; undefined for none. */
+function callbacksOf (options) {
+  if (options === undefined || options === null) return undefined
+  let found = options.trailers !== undefined
+  for (const name of CALLBACKS) {
+    const callback = options[name]
+    if (callback === undefined) continue
+    if (typeof callback !== 'function') {
+      throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', `\`${name}\` must be a function`)
+    }
+    found = true
+  }
+  return found ? options : undefined
 }
 
 /** Starts the interpreter, if none runs, and prepares the application in it. */
@@ -107,7 +190,11 @@ function open (options, find) {
       function: options.target.function,
       rootPath: options.rootPath,
       disconnectGrace: options.disconnectGrace,
-      shutdownTimeout: options.shutdownTimeout
+      shutdownTimeout: options.shutdownTimeout,
+      lifespan: options.lifespan,
+      state: options.state,
+      interface: options.interface,
+      factory: options.factory
     })
   } catch (failure) {
     throw failure instanceof Error ? failure : PythonHandlerError.fromNative(failure)

@@ -5,8 +5,11 @@
 const fs = require('node:fs')
 const path = require('node:path')
 const { PythonHandlerError } = require('./errors.js')
+const { toJson } = require('./json.js')
 
 const LOOPS = ['auto', 'asyncio', 'uvloop']
+const LIFESPANS = ['auto', 'on', 'off']
+const INTERFACES = ['auto', 'asgi3', 'asgi2', 'wsgi']
 
 /** The longest time a timer of Node can take. */
 const LONGEST = 2 ** 31 - 1
@@ -29,6 +32,13 @@ function text (options, name, fallback) {
 function flag (options, name, fallback) {
   const value = options[name] ?? fallback
   if (typeof value !== 'boolean') throw invalid(`\`${name}\` must be a boolean, not ${kindOf(value)}`)
+  return value
+}
+
+/** One of some words, the first of which is the default. */
+function choice (options, name, words) {
+  const value = options[name] ?? words[0]
+  if (!words.includes(value)) throw invalid(`\`${name}\` must be one of ${words.join(', ')}`)
   return value
 }
 
@@ -87,15 +97,18 @@ function rootPathOf (options) {
  */
 function readOptions (options = {}) {
   if (options === null || typeof options !== 'object') throw invalid(`\`options\` must be an object, not ${kindOf(options)}`)
-  const loop = options.loop ?? 'auto'
-  if (!LOOPS.includes(loop)) throw invalid(`\`loop\` must be one of ${LOOPS.join(', ')}`)
   return {
     docroot: docrootOf(options),
     target: targetOf(options.appTarget ?? undefined),
     python: text(options, 'python', undefined),
     rootPath: rootPathOf(options),
-    loop,
+    loop: choice(options, 'loop', LOOPS),
+    lifespan: choice(options, 'lifespan', LIFESPANS),
+    interface: choice(options, 'interface', INTERFACES),
+    factory: flag(options, 'factory', false),
+    state: options.state === undefined ? undefined : toJson('state', options.state),
     responseTimeout: duration(options, 'responseTimeout', 30_000),
+    idleTimeout: duration(options, 'idleTimeout', 0),
     disconnectGrace: duration(options, 'disconnectGrace', 1_000),
     shutdownTimeout: duration(options, 'shutdownTimeout', 2_000),
     deepbind: flag(options, 'deepbind', true)

@@ -4,6 +4,7 @@
 
 const { PythonHandlerError } = require('./errors.js')
 const { Headers } = require('./headers.js')
+const { toJson } = require('./json.js')
 const { parseTarget, serverOf } = require('./request-target.js')
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-zA-Z]+$/
@@ -340,7 +341,11 @@ function factLines ({ socket, scheme, httpVersion }, target) {
 /** What has no place in latin-1, as JSON. */
 function extraOf ({ rootPath, state, extensions }, docroot) {
   if (rootPath === undefined && docroot === null && state === undefined && extensions === undefined) return undefined
-  return JSON.stringify({ rootPath, docroot, state, extensions })
+  if (rootPath !== undefined && typeof rootPath !== 'string') throw invalid('`rootPath` must be a string')
+  const parts = [`"rootPath":${JSON.stringify(rootPath ?? null)}`, `"docroot":${JSON.stringify(docroot)}`]
+  if (state !== undefined && state !== null) parts.push(`"state":${toJson('state', state)}`)
+  if (extensions !== undefined && extensions !== null) parts.push(`"extensions":${toJson('extensions', extensions)}`)
+  return `{${parts.join()}}`
 }
 
 module.exports = { Request, crossPlain, takeChunk }

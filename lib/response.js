@@ -12,6 +12,10 @@ class Response {
   #body
   #reader = null
   #exception
+  /** Header fields that came after the body, once it has ended. */
+  trailers = null
+  /** How the application closed a WebSocket. */
+  closed = null
 
   constructor (options) {
     const { status = 200, headers, body, exception } = options ?? {}
@@ -34,6 +38,11 @@ class Response {
     response.#body = body
     response.#reader = reader
     return response
+  }
+
+  /** Connects the body that is to come. */
+  static attach (response, reader) {
+    response.#reader = reader
   }
 
   get status () {
@@ -81,6 +90,10 @@ class Response {
     } finally {
       this.#reader?.cancel()
     }
+  }
+
+  cancel () {
+    this.#reader?.cancel()
   }
 
   stream () {

@@ -73,7 +73,11 @@ async function matrix () {
 
     const failures = []
     const checks = (options) => async () => {
-      const results = await runCombination({ ...options, venv: venvs.get(options.python), directory })
+      const results = await runCombination({
+        ...options,
+        venv: venvs.get(options.python),
+        directory: fs.mkdtempSync(path.join(directory, 'case-'))
+      })
       if (withSuite && options.withVenv) {
         const suite = await runSuite(options.node ?? process.execPath, venvs.get(options.python))
         results['test suite'] = suite

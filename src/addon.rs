@@ -8,10 +8,11 @@ use napi::bindgen_prelude::{FromNapiValue, Object, Unknown};
 use napi::{Env, JsValue, Result};
 use napi_derive::napi;
 
-use crate::asgi::{ApplicationOptions, EventLoopHandle, StartOptions};
+use crate::asgi::{ApplicationOptions, EventLoopHandle, LifespanMode, StartOptions};
 use crate::error::HandlerError;
 use crate::exchange::{
-    AppHalf, Delivery, Disconnect, Event, Exchange, LoopMessage, Message, Mode, RequestHead, SyncReply,
+    AppHalf, Capabilities, Delivery, Disconnect, Event, Exchange, LoopMessage, Message, Mode, RequestHead,
+    SyncReply,
 };
 use crate::js::environment::Environment;
 use crate::js::events::EventWriter;
@@ -46,6 +47,14 @@ pub struct NativeOptions {
     pub disconnect_grace: f64,
     /// Milliseconds that the end of the process may take.
     pub shutdown_timeout: f64,
+    /// `auto`, `on` or `off`.
+    pub lifespan: String,
+    /// A JSON object.
+    pub state: Option<String>,
+    /// `auto`, `asgi3`, `asgi2` or `wsgi`.
+    pub interface: String,
+    /// Whether the attribute is called to get the application.
+    pub factory: bool,
 }
 
 /// An application in the process's Python.
@@ -101,10 +110,21 @@ impl PythonHandler {
             handle,
             options: ApplicationOptions {
                 docroot: options.docroot,
-                target: Target { module: target.file, attributes: target.function },
+                target: Target {
+                    module: target.file,
+                    attributes: target.function,
+                    interface: options.interface,
+                    factory: options.factory,
+                },
                 root_path: options.root_path,
                 disconnect_grace: milliseconds(options.disconnect_grace),
                 event_loop: options.event_loop,
+                lifespan: match options.lifespan.as_str() {
+                    "on" => LifespanMode::On,
+                    "off" => LifespanMode::Off,
+                    _ => LifespanMode::Auto,
+                },
+                state: options.state,
             },
         })
     }
@@ -132,6 +152,28 @@ impl PythonHandler {
         }
     }
 
+    /// An event with this `id` tells when the application's startup has ended.
+    #[napi(catch_unwind)]
+    pub fn ready(&self, env: Env, id: f64) -> Result<()> {
+        let environment = Environment::current()?;
+        environment.enter(&env);
+        let queue = Arc::clone(&environment.queue);
+        let id = to_id(id);
+        self.handle.ready(self.key, move |result| queue.push(id, Event::Loaded(result)));
+        Ok(())
+    }
+
+    /// Takes no more requests and ends the lifespan; an event with this `id` tells how that went.
+    #[napi(catch_unwind)]
+    pub fn close(&self, env: Env, id: f64) -> Result<()> {
+        let environment = Environment::current()?;
+        environment.enter(&env);
+        let queue = Arc::clone(&environment.queue);
+        let id = to_id(id);
+        self.handle.unload(self.key, move |result| queue.push(id, Event::Loaded(result)));
+        Ok(())
+    }
+
     /// Gives a request to the application. `more`: the body will be written. Returns what is wrong with it, if anything is.
     #[napi(catch_unwind)]
     #[expect(clippy::too_many_arguments, reason = "one crossing for a request, plain values")]
@@ -140,6 +182,7 @@ impl PythonHandler {
         env: &'env Env,
         id: f64,
         mode: u32,
+        capabilities: u32,
         head: Unknown<'env>,
         headers: u32,
         body: Unknown<'env>,
@@ -163,7 +206,15 @@ impl PythonHandler {
         let delivery = Delivery::Queue(Arc::clone(&environment.queue));
         let id = to_id(id);
         log::debug!("request {id}: accepted");
-        let exchange = Exchange::new(id, self.key, mode, body, delivery, Arc::clone(self.handle.queue()));
+        let exchange = Exchange::new(
+            id,
+            self.key,
+            mode,
+            Capabilities(capabilities),
+            body,
+            delivery,
+            Arc::clone(self.handle.queue()),
+        );
         environment.enter(env);
         environment.insert(Arc::clone(&exchange));
         self.handle.queue().push(LoopMessage::Begin { half: AppHalf::new(exchange), head });
@@ -193,6 +244,7 @@ impl PythonHandler {
             0,
             self.key,
             Mode::Buffered,
+            Capabilities(0),
             Some(body.unwrap_or_default()),
             Delivery::Sync(Arc::clone(&reply)),
             Arc::clone(self.handle.queue()),
@@ -223,7 +275,7 @@ impl PythonHandler {
 
 impl Drop for PythonHandler {
     fn drop(&mut self) {
-        self.handle.unload(self.key);
+        self.handle.unload(self.key, |_| {});
     }
 }
 
@@ -274,20 +326,12 @@ pub fn consume(id: f64, bytes: f64) -> Result<()> {
     Ok(())
 }
 
-/// The caller gives a request up: no event follows. The task is cancelled, now or after the grace period.
+/// The caller gives a request up, or closes a WebSocket: no event follows. The task is cancelled, now or after
+/// the grace period. `code` and `reason` are a WebSocket's.
 #[napi(catch_unwind)]
-pub fn disconnect(env: Env, id: f64, cancel_now: bool) -> Result<()> {
+pub fn disconnect(env: Env, id: f64, cancel_now: bool, code: u16, reason: String) -> Result<()> {
     if let Some(exchange) = Environment::current()?.remove(&env, to_id(id)) {
-        exchange.disconnect(Disconnect { code: 1006, reason: String::new() }, cancel_now);
-    }
-    Ok(())
-}
-
-/// A WebSocket client closes.
-#[napi(catch_unwind)]
-pub fn close(id: f64, code: u16, reason: String) -> Result<()> {
-    if let Some(exchange) = Environment::current()?.request(to_id(id)) {
-        exchange.close(Disconnect { code, reason });
+        exchange.disconnect(Disconnect { code, reason }, cancel_now);
     }
     Ok(())
 }

@@ -43,6 +43,15 @@ pub enum HandlerError {
     /// The caller's: the target names no application.
     #[error("{0}")]
     Target(String),
+    /// The application's: its lifespan could not start.
+    #[error("the application's startup failed: {0}")]
+    Startup(String),
+    /// The application's: its lifespan could not stop.
+    #[error("the application's shutdown failed: {0}")]
+    Shutdown(String),
+    /// The machine's: the option `interface: 'wsgi'` needs a package that is not there.
+    #[error("cannot run a WSGI application: {0}; install `a2wsgi` into the interpreter's environment")]
+    Wsgi(String),
     /// The application's: it returned, and had sent no response.
     #[error("the application returned without sending a response")]
     NoResponse,
@@ -113,6 +122,9 @@ impl HandlerError {
             Self::Exception(_) => "ERR_PYTHON_EXCEPTION",
             Self::Import { .. } => "ERR_PYTHON_IMPORT",
             Self::Target(_) => "ERR_PYTHON_TARGET",
+            Self::Startup(_) => "ERR_PYTHON_STARTUP",
+            Self::Shutdown(_) => "ERR_PYTHON_SHUTDOWN",
+            Self::Wsgi(_) => "ERR_PYTHON_WSGI",
             Self::NoResponse => "ERR_PYTHON_NO_RESPONSE",
             Self::IncompleteResponse => "ERR_PYTHON_INCOMPLETE_RESPONSE",
             Self::Cancelled => "ERR_PYTHON_CANCELLED",

@@ -15,7 +15,7 @@ import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import express from 'express'
-import { PythonHandler, PythonHandlerError, Response } from '../index.js'
+import { Headers, PythonHandler, PythonHandlerError, Response } from '../index.js'
 import { createRequestListener } from '../http.js'
 
 const timeout = 30_000
@@ -462,6 +462,40 @@ describe('clients that leave', () => {
     assert.equal(await json(port, { path: '/wait?started:upload' }), 'started:upload')
     req.destroy()
     assert.equal(await json(port, { path: '/wait?gone:upload' }), 'gone:upload')
+  })
+
+  test('before the listener was called: the application is not', { timeout }, async t => {
+    const listener = createRequestListener({ handleStream: () => assert.fail('the handler was called') }, quiet(t))
+    const called = new Promise(resolve => {
+      serve(t, async (req, res) => {
+        await once(res, 'close')
+        listener(req, res)
+        resolve()
+      }).then(({ port }) => {
+        const socket = net.connect(port, '127.0.0.1')
+        socket.end('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+      })
+    })
+    await called
+  })
+
+  test('under HTTP/2, just before the head of a response that has no body to send', { timeout }, async t => {
+    let session
+    let aborted
+    const told = new Promise(resolve => { aborted = resolve })
+    const { port, server } = await serve(t, createRequestListener({
+      async handleStream (_request, { signal }) {
+        signal.addEventListener('abort', aborted)
+        session.destroy()
+        return { status: 200, headers: new Headers(), complete: false, next: () => once(signal, 'abort') }
+      }
+    }, quiet(t)), { make: http2.createServer })
+    server.on('session', accepted => { session = accepted })
+    const client = http2.connect(`http://127.0.0.1:${port}`)
+    client.on('error', () => {})
+    t.after(() => client.destroy())
+    client.request({ ':method': 'HEAD' }).on('error', () => {})
+    await told
   })
 
   test('with a pipelined request whose turn has not come', { timeout }, async t => {

@@ -30,7 +30,7 @@ for (const python of few) {
 
     for (const withVenv of [false, true]) {
       test(withVenv ? 'in a venv' : 'without a venv', { timeout: 120_000 }, async t => {
-        const results = await runCombination({ python, venv, withVenv, directory })
+        const results = await runCombination({ python, venv, withVenv, directory: mkdtempSync(path.join(directory, 'case-')) })
         t.plan?.(Object.keys(CHECKS).length)
         for (const [name, { passed, note }] of Object.entries(results)) {
           await t.test(name, { skip: passed && note !== '' && note }, () => assert.ok(passed, note))

@@ -1,34 +1,39 @@
 'use strict'
 
 /**
- * What all requests of one socket share: its addresses, read once, and one 'close' listener for those requests
- * whose response cannot report the end of the connection itself. Lives on the socket, as long as it.
+ * What all requests of one connection share: its addresses, read once, and one 'close' listener for those requests
+ * whose response cannot report the end of the connection itself. Lives on the socket, or the HTTP/2 session, as
+ * long as it.
  */
 
 const kConnection = Symbol('python-node connection')
 
 class Connection {
-  #socket
+  #carrier
   #watchers = null
 
-  /** @returns {Connection} the one of this request's socket */
+  /**
+   * @returns {Connection | null} the one that carries this request; null if it is gone already
+   */
   static of (req) {
-    const { socket } = req
-    // Under HTTP/2 `socket` is a proxy that passes unknown properties on to the session's socket.
-    return (socket[kConnection] ??= new Connection(socket, req))
+    // An HTTP/2 session outlives none of its streams, and its `socket` throws once it is destroyed.
+    const carrier = req.httpVersionMajor === 2 ? req.stream.session : req.socket
+    if (carrier === undefined || carrier.destroyed || req.stream?.destroyed) return null
+    return (carrier[kConnection] ??= new Connection(carrier, req.socket, carrier.socket?.server ?? carrier.server))
   }
 
-  constructor (socket, req) {
-    this.#socket = socket
+  constructor (carrier, socket, server) {
+    this.#carrier = carrier
     this.encrypted = socket.encrypted === true
-    this.facts = Object.freeze(socketFacts(socket, req, this.encrypted))
+    this.facts = Object.freeze(socketFacts(socket, server, this.encrypted))
   }
 
-  /** Calls `exchange.connectionLost()` if the socket closes before `unwatch`. */
+  /** Calls `exchange.connectionLost()` once the connection closes, or has closed, unless `unwatch` comes first. */
   watch (exchange) {
+    if (this.#carrier.destroyed) return exchange.connectionLost()
     if (this.#watchers === null) {
       this.#watchers = new Set()
-      this.#socket.once('close', () => {
+      this.#carrier.once('close', () => {
         for (const watcher of this.#watchers) watcher.connectionLost()
       })
     }
@@ -40,9 +45,9 @@ class Connection {
   }
 }
 
-function socketFacts (socket, req, encrypted) {
+function socketFacts (socket, server, encrypted) {
   if (socket.localPort === undefined) {
-    const path = unixPath(socket.server ?? req.stream?.session?.socket.server)
+    const path = unixPath(server)
     if (path !== null) return { localAddress: path, localFamily: 'unix', encrypted }
   }
   return {

@@ -50,6 +50,8 @@ class Exchange {
     const res = this.#res
     try {
       const connection = this.#connection = Connection.of(this.#req)
+      // A middleware before this one may have taken longer than the client waited.
+      if (connection === null) return
       const head = new RequestHead(this.#req)
       res[kExchange] = this
       res.on('close', onResponseClose)
@@ -189,6 +191,8 @@ class Exchange {
     if (this.#closed || this.#signal.aborted) return
     const req = this.#req
     const res = this.#res
+    // The request notices a lost connection a little before the response does.
+    if (req.aborted) return this.connectionLost()
     this.#signal.abort(error)
     const failure = new Failure(error, this.#building)
     try {

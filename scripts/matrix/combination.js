@@ -15,6 +15,13 @@ const FIXTURES = path.join(ROOT, 'test', 'fixtures')
 const TIME_LIMIT = 120_000
 const UPLOADED = 100_000
 
+/** In the environment; no ASCII, as values may be. */
+const MARK = 'märk'
+
+const STREAMS = `#include <iostream>
+extern "C" void write_to_streams() { std::cout << "cout" << std::endl; std::clog << ""; std::cerr << ""; }
+`
+
 const runFile = promisify(execFile)
 
 /** The columns of the table. Each gets the answers of inside and outside, and what was to be there. */
@@ -48,6 +55,14 @@ const CHECKS = {
   'pydantic-core, orjson, numpy': ({ inside, wanted }) => {
     assert.deepEqual(inside('packages'), Object.fromEntries(wanted.map((name) => [name, 7])))
     if (wanted.length < 3) return `only ${wanted.join(', ') || 'none'}`
+  },
+  environment: ({ inside }) => {
+    assert.deepEqual(inside('environment'), { own: MARK, child: MARK })
+    assert.deepEqual(inside('environment_async'), { child: 'given', path: null })
+  },
+  'C++ streams': ({ streams }) => {
+    if (streams === undefined) return 'no C++ compiler'
+    assert.deepEqual(streams, { stdout: 'cout\nstatus 200\n', ended: { code: 0, signal: null, stderr: '' } })
   },
   subprocess: ({ inside, outside }) => {
     assert.deepEqual(inside('child'), { prefix: outside.facts.prefix })
@@ -83,6 +98,20 @@ async function makeCertificate (directory) {
   return { certificate, key }
 }
 
+/** Runs a C++ library in that Python; undefined where there is no compiler. */
+async function runStreams (node, python, env, directory) {
+  const source = path.join(directory, 'streams.cpp')
+  const library = path.join(directory, 'streams.so')
+  fs.writeFileSync(source, STREAMS)
+  try {
+    await runFile('c++', ['-shared', '-fPIC', '-o', library, source])
+  } catch (error) {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  }
+  return runNode(node, [path.join(FIXTURES, 'matrix-streams.mjs'), JSON.stringify({ python, library })], env)
+}
+
 function sitePackages (prefix, { version: [major, minor] }) {
   if (process.platform === 'win32') return path.join(prefix, 'Lib', 'site-packages')
   return path.join(prefix, 'lib', `python${major}.${minor}`, 'site-packages')
@@ -99,13 +128,13 @@ function writePth (folder, directory) {
 
 /** The venv's interpreter, or the plain one that sees the same packages by the environment's variables. */
 function place ({ python, venv, withVenv, directory }) {
-  const env = cleanEnvironment()
+  const env = { ...cleanEnvironment(), MATRIX: MARK }
   const packages = sitePackages(venv.directory, python)
   if (withVenv) {
     writePth(packages, venv.directory)
     return { executable: venv.python, env }
   }
-  env.PYTHONUSERBASE = path.join(directory, `user-${python.version.join('.')}`)
+  env.PYTHONUSERBASE = path.join(directory, 'user')
   env.PYTHONPATH = packages
   writePth(sitePackages(env.PYTHONUSERBASE, python), directory)
   return { executable: python.executable, env }
@@ -129,7 +158,7 @@ async function runNode (node, args, env) {
  * @param {import('./pythons').Python} options.python
  * @param {object} options.venv what `prepareVenv` made for it
  * @param {boolean} options.withVenv run in the venv, or as the plain interpreter
- * @param {string} options.directory for what is made here
+ * @param {string} options.directory an empty folder, for what is made here
  * @returns {Promise<Record<string, { passed: boolean, note: string }>>} by check
  */
 async function runCombination ({ node = process.execPath, python, venv, withVenv, directory }) {
@@ -140,13 +169,14 @@ async function runCombination ({ node = process.execPath, python, venv, withVenv
   const wanted = ['pydantic-core', 'orjson', 'numpy'].filter((name) => packages[name] !== undefined)
   const fastapi = packages.fastapi !== undefined && packages['python-multipart'] !== undefined
   const certificate = await makeCertificate(directory)
+  const streams = await runStreams(node, executable, env, directory)
 
   const outside = JSON.parse((await runFile(executable, [path.join(FIXTURES, 'matrix.py')], { env, timeout: TIME_LIMIT })).stdout)
   const question = { python: executable, modules, packages: wanted, fastapi, ...certificate }
   const { stdout, ended } = await runNode(node, [path.join(FIXTURES, 'matrix-child.mjs'), JSON.stringify(question)], env)
   let answers = {}
   try {
-    answers = JSON.parse(stdout.trim().split('\n').pop())
+    answers = JSON.parse(stdout.match(/^\{.*\}$/m)[0])
   } catch {
     // The end of the process says why: it is a check of its own.
   }
@@ -159,7 +189,7 @@ async function runCombination ({ node = process.execPath, python, venv, withVenv
   const results = {}
   for (const [name, check] of Object.entries(CHECKS)) {
     try {
-      const note = check({ inside, outside, ended, packages, modules, wanted, fastapi, certificate }) ?? ''
+      const note = check({ inside, outside, ended, packages, modules, wanted, fastapi, streams, certificate }) ?? ''
       results[name] = { passed: true, note }
     } catch (error) {
       results[name] = { passed: false, note: error.message }

@@ -1,11 +1,27 @@
 //! A loaded application: what was imported and how it is called.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::lifespan::{Lifespan, Tell};
+use crate::error::HandlerError;
+use crate::exchange::{AppHalf, RequestHead};
 use crate::python::loader::Target;
+
+/// Whether an application's lifespan is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LifespanMode {
+    /// If it knows one.
+    Auto,
+    /// It must know one.
+    On,
+    /// Never.
+    Off,
+}
 
 /// What a handler asks for.
 #[derive(Debug, Clone)]
@@ -20,6 +36,28 @@ pub(crate) struct ApplicationOptions {
     pub(crate) disconnect_grace: Duration,
     /// `asyncio`, `uvloop` or `auto`.
     pub(crate) event_loop: String,
+    /// Whether its lifespan is run.
+    pub(crate) lifespan: LifespanMode,
+    /// A JSON object: what `state` holds from the beginning.
+    pub(crate) state: Option<String>,
+}
+
+/// A request that waits for the startup.
+pub(super) type Waiting = (AppHalf, RequestHead);
+
+/// How far an application is.
+pub(super) enum Phase {
+    /// Its startup runs: requests and `ready()` wait.
+    Starting {
+        /// Requests, in order. Bounded by the requests in flight.
+        requests: Vec<Waiting>,
+        /// Who asked to be told.
+        ready: Vec<Tell>,
+    },
+    /// It takes requests.
+    Ready,
+    /// Its startup failed: every request fails with this.
+    Failed(HandlerError),
 }
 
 /// An application as the Python thread holds it.
@@ -30,4 +68,8 @@ pub(crate) struct Application {
     pub(super) state: Py<PyDict>,
     /// What the handler asked for.
     pub(super) options: ApplicationOptions,
+    /// How far it is.
+    pub(super) phase: Mutex<Phase>,
+    /// Its lifespan, if one runs.
+    pub(super) lifespan: Mutex<Option<Arc<Lifespan>>>,
 }

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyOSError, PyRuntimeError};
+use pyo3::exceptions::PyOSError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::event_loop::EventLoop;
-use super::http::{HttpReceiveMessage, HttpSendMessage, RequestFacts};
+use super::http::{HttpReceiveMessage, HttpSendMessage};
 use super::message::SentMessage;
-use super::order::{self, Step};
+use super::order;
+use super::response::Response;
+use super::session::Session;
+use super::websocket::WebSocketSendMessage;
 use crate::error::HandlerError;
-use crate::exchange::{AppHalf, Exchange, Mode, ResponseHead, Take};
+use crate::exchange::{AppHalf, Exchange, Take};
 use crate::python::exception;
 use crate::python::waiters::Waiters;
 
@@ -27,50 +30,46 @@ pyo3::create_exception!(
     "The client has gone: what is sent reaches nobody (ASGI specification, www 2.4)."
 );
 
-/// Whether a `send` has to wait for room.
+/// What a `send` leaves to do.
 pub(super) enum Sent {
-    /// It is done.
+    /// Nothing.
     Done,
-    /// It is done, and the window is full.
+    /// Wait for room: the window is full.
     Full,
+    /// Nothing to wait for; the start is held until the first body message, or one turn of the loop.
+    Held,
 }
 
-/// The response as far as it was sent.
-struct Response {
-    order: order::Http,
-    /// The start, until the first body message: a whole response crosses to JavaScript once.
-    held: Option<ResponseHead>,
-    /// The body of a buffered response.
-    collected: Vec<u8>,
-    is_head: bool,
+/// What is spoken on a connection, and how far it got.
+pub(super) enum Protocol {
+    /// A request and its response.
+    Http(Response),
+    /// A WebSocket.
+    WebSocket(Session),
 }
 
 /// See the module.
 pub(super) struct Connection {
     half: AppHalf,
     grace: Duration,
-    response: Mutex<Response>,
+    protocol: Mutex<Protocol>,
     receivers: Waiters,
     senders: Waiters,
     task: Mutex<Option<Py<PyAny>>>,
 }
 
-fn disconnected() -> PyErr {
+/// The error of a `send` that reaches nobody.
+pub(super) fn disconnected() -> PyErr {
     ClientDisconnected::new_err("the client has disconnected")
 }
 
 impl Connection {
     /// For a request that is about to be given to its application.
-    pub(super) fn new(half: AppHalf, facts: &RequestFacts, grace: Duration) -> Arc<Self> {
+    pub(super) fn new(half: AppHalf, protocol: Protocol, grace: Duration) -> Arc<Self> {
         Arc::new(Self {
             half,
             grace,
-            response: Mutex::new(Response {
-                order: order::Http::Idle,
-                held: None,
-                collected: Vec::new(),
-                is_head: facts.is_head,
-            }),
+            protocol: Mutex::new(protocol),
             receivers: Waiters::default(),
             senders: Waiters::default(),
             task: Mutex::new(None),
@@ -96,13 +95,19 @@ impl Connection {
 
     /// The next message, or `None` if there is none yet.
     pub(super) fn receive(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        if self.response.lock().order == order::Http::Done {
-            return HttpReceiveMessage::Disconnect.to_dict(py).map(Some);
-        }
-        let message = match self.half.take() {
-            Take::Body { bytes, more } => HttpReceiveMessage::Request { body: bytes, more_body: more },
-            Take::Disconnect(_) => HttpReceiveMessage::Disconnect,
-            Take::Message(_) | Take::Pending => return Ok(None),
+        let message = match &mut *self.protocol.lock() {
+            Protocol::Http(response) if response.is_done() => HttpReceiveMessage::Disconnect,
+            Protocol::Http(_) => match self.half.take() {
+                Take::Body { bytes, more } => HttpReceiveMessage::Request { body: bytes, more_body: more },
+                Take::Disconnect(_) => HttpReceiveMessage::Disconnect,
+                Take::Message(_) | Take::Pending => return Ok(None),
+            },
+            Protocol::WebSocket(session) => {
+                return match session.receive(&self.half) {
+                    Some(message) => message.to_dict(py).map(Some),
+                    None => Ok(None),
+                };
+            }
         };
         message.to_dict(py).map(Some)
     }
@@ -116,84 +121,39 @@ impl Connection {
 
     /// Takes a message of the application.
     pub(super) fn send(self: &Arc<Self>, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Sent> {
-        let message = HttpSendMessage::extract(&SentMessage::new(message)?, py)?;
-        let kind = match &message {
-            HttpSendMessage::Start { trailers, .. } => order::Send::Start { trailers: *trailers },
-            HttpSendMessage::Body { more_body, .. } => order::Send::Body { more: *more_body },
-        };
-        let mut response = self.response.lock();
-        match response.order.step(kind) {
-            Step::Next(_) if self.half.is_disconnected() => return Err(disconnected()),
-            Step::Next(next) => response.order = next,
-            Step::Ignored => return Ok(Sent::Done),
-            Step::Refused => {
-                return Err(PyRuntimeError::new_err(format!(
-                    "unexpected ASGI message {}: expected `{}`",
-                    match message {
-                        HttpSendMessage::Start { .. } => "`http.response.start`",
-                        HttpSendMessage::Body { .. } => "`http.response.body`",
-                    },
-                    response.order.expected()
-                )));
+        let message = SentMessage::new(message)?;
+        // Read before the lock is taken: reading runs Python code of the application's own classes.
+        let (sent, is_done) = if self.is_websocket() {
+            let message = WebSocketSendMessage::extract(&message, py)?;
+            match &mut *self.protocol.lock() {
+                Protocol::WebSocket(session) => (session.send(&self.half, message)?, session.is_done()),
+                Protocol::Http(_) => (Sent::Done, false),
             }
-        }
-        let room = match message {
-            HttpSendMessage::Start { head, .. } => {
-                response.held = Some(head);
-                drop(response);
-                if self.half.mode == Mode::Stream {
-                    EventLoop::get().hold(py, self)?;
-                }
-                return Ok(Sent::Done);
-            }
-            HttpSendMessage::Body { body, .. } => {
-                let body = if response.is_head { Vec::new() } else { body };
-                self.send_body(&mut response, body)
+        } else {
+            let message = HttpSendMessage::extract(&message, py, self.half.capabilities)?;
+            match &mut *self.protocol.lock() {
+                Protocol::Http(response) => (response.send(&self.half, message)?, response.is_done()),
+                Protocol::WebSocket(_) => (Sent::Done, false),
             }
         };
-        let is_done = response.order == order::Http::Done;
-        drop(response);
         if is_done {
             // Whoever listens for a disconnect while the response is made may stop now.
             self.receivers.wake(py)?;
         }
-        Ok(if room { Sent::Done } else { Sent::Full })
+        if matches!(sent, Sent::Held) {
+            EventLoop::get().hold(py, self)?;
+        }
+        Ok(sent)
     }
 
-    /// Passes a part of the body on; says whether there is room for more.
-    fn send_body(&self, response: &mut Response, body: Vec<u8>) -> bool {
-        let is_last = response.order == order::Http::Done;
-        if self.half.mode == Mode::Buffered {
-            if response.collected.is_empty() {
-                response.collected = body;
-            } else {
-                response.collected.extend_from_slice(&body);
-            }
-            if is_last && let Some(head) = response.held.take() {
-                self.half.respond(head, std::mem::take(&mut response.collected));
-            }
-            return true;
-        }
-        match response.held.take() {
-            Some(head) if is_last => {
-                self.half.respond(head, body);
-                return true;
-            }
-            Some(head) => self.half.start(head),
-            None => {}
-        }
-        let room = body.is_empty() || self.half.chunk(body);
-        if is_last {
-            self.half.finish();
-        }
-        room || is_last
+    fn is_websocket(&self) -> bool {
+        self.half.mode == crate::exchange::Mode::WebSocket
     }
 
     /// Sends a start that was held for longer than one turn of the loop: its body is long in coming.
     pub(super) fn release_head(&self) {
-        let held = self.response.lock().held.take();
-        if let Some(head) = held {
-            self.half.start(head);
+        if let Protocol::Http(response) = &mut *self.protocol.lock() {
+            response.release_head(&self.half);
         }
     }
 
@@ -263,18 +223,30 @@ impl Connection {
         let task = self.task.lock().take();
         drop(task);
         let id = self.half.id;
-        let order = {
-            let mut response = self.response.lock();
-            response.held = None;
-            std::mem::replace(&mut response.order, order::Http::Done)
+        let unfinished = match &mut *self.protocol.lock() {
+            Protocol::Http(response) => match response.abandon() {
+                order::Http::Done => None,
+                order::Http::Idle => Some(HandlerError::NoResponse),
+                _ => Some(HandlerError::IncompleteResponse),
+            },
+            Protocol::WebSocket(session) => match session.abandon() {
+                order::WebSocket::Done => None,
+                order::WebSocket::Connecting => Some(HandlerError::NoResponse),
+                order::WebSocket::Denying => Some(HandlerError::IncompleteResponse),
+                order::WebSocket::Open if matches!(ending, Ending::Returned) => {
+                    // It has nothing more to say: an orderly end.
+                    self.half.closed(1000, String::new());
+                    None
+                }
+                order::WebSocket::Open => None,
+            },
         };
         let error = match ending {
             Ending::Returned => {
                 log::debug!("request {id}: application returned");
-                match order {
-                    order::Http::Idle => HandlerError::NoResponse,
-                    order::Http::Done => return,
-                    _ => HandlerError::IncompleteResponse,
+                match unfinished {
+                    Some(error) => error,
+                    None => return,
                 }
             }
             Ending::Cancelled => {

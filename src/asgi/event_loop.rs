@@ -15,15 +15,20 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict};
 use slab::Slab;
 
-use super::application::{Application, ApplicationOptions};
-use super::connection::{Connection, Ending};
+use super::application::{Application, ApplicationOptions, LifespanMode, Phase};
+use super::connection::{Connection, Ending, Protocol};
 use super::http::HttpConnectionScope;
+use super::lifespan::{Lifespan, Tell};
 use super::message::type_name;
 use super::python_future_poller::PythonFuturePoller;
 use super::receiver::Receiver;
+use super::response::Response;
+use super::runtime_handle;
 use super::sender::Sender;
+use super::session::Session;
+use super::websocket::WebSocketConnectionScope;
 use crate::error::HandlerError;
-use crate::exchange::{AppHalf, Exchange, LoopMessage, LoopQueue, RequestHead};
+use crate::exchange::{AppHalf, Exchange, LoopMessage, LoopQueue, Mode, RequestHead};
 use crate::python::awaitable::Done;
 use crate::python::loader::Loader;
 use crate::python::task::{Started, TaskStarter};
@@ -176,7 +181,7 @@ impl EventLoop {
 
     fn dispatch(&self, py: Python<'_>, message: LoopMessage) -> PyResult<()> {
         match message {
-            LoopMessage::Begin { half, head } => self.begin(py, half, &head),
+            LoopMessage::Begin { half, head } => self.admit(py, half, head),
             LoopMessage::Wake(exchange) => match self.connection(&exchange) {
                 Some(connection) => connection.wake(py),
                 None => Ok(()),
@@ -199,20 +204,48 @@ impl EventLoop {
         std::ptr::eq(Arc::as_ptr(connection.exchange()), exchange).then(|| Arc::clone(connection))
     }
 
-    /// Calls the application.
-    fn begin(&self, py: Python<'_>, half: AppHalf, head: &RequestHead) -> PyResult<()> {
-        if half.is_disconnected() {
-            log::debug!("request {}: given up before it began", half.id);
-            return Ok(());
-        }
+    /// Gives a request to its application, or lets it wait for the application's startup.
+    fn admit(&self, py: Python<'_>, half: AppHalf, head: RequestHead) -> PyResult<()> {
         let application = self.applications.lock().get(&half.application).map(Arc::clone);
         let Some(application) = application else {
             half.fail(HandlerError::Closed("the handler is closed"));
             return Ok(());
         };
-        let (scope, facts) = self.scopes.build(py, &application, head)?;
+        match &mut *application.phase.lock() {
+            Phase::Ready => {}
+            Phase::Starting { requests, .. } => {
+                requests.push((half, head));
+                return Ok(());
+            }
+            Phase::Failed(error) => {
+                half.fail(error.clone());
+                return Ok(());
+            }
+        }
+        self.begin(py, &application, half, &head)
+    }
+
+    /// Calls the application.
+    fn begin(
+        &self,
+        py: Python<'_>,
+        application: &Application,
+        half: AppHalf,
+        head: &RequestHead,
+    ) -> PyResult<()> {
+        if half.is_disconnected() {
+            log::debug!("request {}: given up before it began", half.id);
+            return Ok(());
+        }
+        let (scope, protocol) = if half.mode == Mode::WebSocket {
+            let scope = WebSocketConnectionScope::build(py, &self.scopes, application, head)?;
+            (scope, Protocol::WebSocket(Session::new()))
+        } else {
+            let (scope, facts) = self.scopes.build(py, application, head, half.capabilities)?;
+            (scope, Protocol::Http(Response::new(&facts)))
+        };
         log::debug!("request {}: scope built", half.id);
-        let connection = Connection::new(half, &facts, application.options.disconnect_grace);
+        let connection = Connection::new(half, protocol, application.options.disconnect_grace);
         let receive = Py::new(py, Receiver::new(Arc::clone(&connection)))?;
         let send = Py::new(py, Sender::new(Arc::clone(&connection)))?;
         let awaitable = match application.callable.bind(py).call1((scope, receive, send)) {
@@ -304,7 +337,7 @@ impl EventLoop {
 
     // --------------------------------------------------------------- applications
 
-    /// Imports an application under a key.
+    /// Imports an application under a key and begins its lifespan.
     pub(super) fn load(
         &self,
         py: Python<'_>,
@@ -320,29 +353,117 @@ impl EventLoop {
         }
         let callable = self.loader.load(py, &options.docroot, &options.target)?.unbind();
         exit::register();
-        let application = Application { callable, state: PyDict::new(py).unbind(), options };
-        self.applications.lock().insert(key, Arc::new(application));
+        let internal = |error: PyErr| HandlerError::Internal(exception::describe(py, &error).traceback);
+        let state = self.initial_state(py, options.state.as_deref()).map_err(internal)?;
+        let lifespan = options.lifespan;
+        let application = Arc::new(Application {
+            callable,
+            state,
+            options,
+            phase: Mutex::new(Phase::Starting { requests: Vec::new(), ready: Vec::new() }),
+            lifespan: Mutex::new(None),
+        });
+        self.applications.lock().insert(key, Arc::clone(&application));
+        if lifespan == LifespanMode::Off || !runtime_handle::install() {
+            self.started(py, &application, Ok(()));
+            return Ok(());
+        }
+        let own = Arc::clone(&application);
+        let started = Box::new(move |py: Python<'_>, result| EventLoop::get().started(py, &own, result));
+        let required = lifespan == LifespanMode::On;
+        let lifespan = Lifespan::start(py, &application.callable, &application.state, required, started);
+        *application.lifespan.lock() = Some(lifespan);
         Ok(())
     }
 
-    /// Forgets an application. Requests that run go on.
-    pub(super) fn unload(&self, key: usize) {
-        let application = self.applications.lock().remove(&key);
-        drop(application);
+    fn initial_state(&self, py: Python<'_>, json: Option<&str>) -> PyResult<Py<PyDict>> {
+        match json {
+            None => Ok(PyDict::new(py).unbind()),
+            Some(json) => {
+                Ok(py.import("json")?.call_method1("loads", (json,))?.cast_into::<PyDict>()?.unbind())
+            }
+        }
     }
 
-    /// Cancels what runs, waits for it within the limit, and stops the loop.
+    /// The startup of an application has ended: what waited for it goes on.
+    fn started(&self, py: Python<'_>, application: &Arc<Application>, result: Result<(), HandlerError>) {
+        let next = match &result {
+            Ok(()) => Phase::Ready,
+            Err(error) => Phase::Failed(error.clone()),
+        };
+        let Phase::Starting { requests, ready } = std::mem::replace(&mut *application.phase.lock(), next)
+        else {
+            return;
+        };
+        for tell in ready {
+            tell(py, result.clone());
+        }
+        for (half, head) in requests {
+            if let Err(error) = &result {
+                half.fail(error.clone());
+            } else if let Err(error) = self.begin(py, application, half, &head) {
+                exception::log(py, "internal error in python-node", &error);
+            }
+        }
+    }
+
+    /// Tells when the startup of an application has ended.
+    pub(super) fn ready(&self, py: Python<'_>, key: usize, tell: Tell) {
+        let application = self.applications.lock().get(&key).map(Arc::clone);
+        let Some(application) = application else {
+            tell(py, Err(HandlerError::Closed("the handler is closed")));
+            return;
+        };
+        let result = match &mut *application.phase.lock() {
+            Phase::Starting { ready, .. } => {
+                ready.push(tell);
+                return;
+            }
+            Phase::Ready => Ok(()),
+            Phase::Failed(error) => Err(error.clone()),
+        };
+        tell(py, result);
+    }
+
+    /// Forgets an application and ends its lifespan; `tell` is told how that went. Requests that run go on.
+    pub(super) fn unload(&self, py: Python<'_>, key: usize, tell: Tell) {
+        let application = self.applications.lock().remove(&key);
+        let lifespan = application.as_ref().and_then(|application| application.lifespan.lock().take());
+        match lifespan {
+            Some(lifespan) => lifespan.stop(py, tell),
+            None => tell(py, Ok(())),
+        }
+    }
+
+    /// Starts a task outside of a request.
+    pub(super) fn start_task(&self, py: Python<'_>, awaitable: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        match self.tasks.start(py, awaitable)? {
+            Started::Task(task) => Ok(task),
+            Started::Raised(error) => Err(error),
+        }
+    }
+
+    /// Cancels what runs, lets the lifespans end, waits for all within the limit, and stops the loop.
     pub(super) fn stop(&self, py: Python<'_>, limit: Duration) {
         self.stopping.store(true, Ordering::Release);
         let tasks = || -> PyResult<()> {
-            let connections: Vec<Arc<Connection>> =
-                self.connections.lock().iter().map(|(_, connection)| Arc::clone(connection)).collect();
-            for connection in &connections {
-                connection.cancel(py)?;
-            }
+            let applications: Vec<Arc<Application>> =
+                self.applications.lock().drain().map(|(_, application)| application).collect();
+            let lifespans: Vec<Arc<Lifespan>> =
+                applications.iter().filter_map(|application| application.lifespan.lock().take()).collect();
+            let lifespan_tasks: Vec<Py<PyAny>> =
+                lifespans.iter().filter_map(|lifespan| lifespan.task(py)).collect();
+            let shut_down = PyCFunction::new_closure(py, None, None, move |arguments, _| {
+                for lifespan in &lifespans {
+                    lifespan.stop(arguments.py(), Box::new(|_, _| {}));
+                }
+            })?;
             let code = CString::new(include_str!("stop.py"))?;
             let stop = PyModule::from_code(py, &code, c"python_node/stop.py", c"_python_node_stop")?
-                .call_method1("stop", (self.event_loop.bind(py), limit.as_secs_f64()))?;
+                .call_method1(
+                    "stop",
+                    (self.event_loop.bind(py), limit.as_secs_f64(), lifespan_tasks, shut_down),
+                )?;
             self.event_loop.call_method1(py, "create_task", (stop,))?;
             Ok(())
         };

@@ -126,9 +126,24 @@ impl EventLoopHandle {
         });
     }
 
-    /// Forgets an application. Requests that run go on.
-    pub(crate) fn unload(&self, key: usize) {
-        self.call(move |_| EventLoop::get().unload(key));
+    /// Tells when the startup of an application has ended.
+    pub(crate) fn ready(
+        self: &Arc<Self>,
+        key: usize,
+        tell: impl FnOnce(Result<(), HandlerError>) + Send + 'static,
+    ) {
+        let reply = Reply { tell: Some(Box::new(tell)), handle: Arc::clone(self) };
+        self.call(move |py| EventLoop::get().ready(py, key, Box::new(move |_, result| reply.tell(result))));
+    }
+
+    /// Forgets an application and ends its lifespan. Requests that run go on.
+    pub(crate) fn unload(
+        self: &Arc<Self>,
+        key: usize,
+        tell: impl FnOnce(Result<(), HandlerError>) + Send + 'static,
+    ) {
+        let reply = Reply { tell: Some(Box::new(tell)), handle: Arc::clone(self) };
+        self.call(move |py| EventLoop::get().unload(py, key, Box::new(move |_, result| reply.tell(result))));
     }
 
     fn call(&self, call: impl FnOnce(Python<'_>) + Send + 'static) {

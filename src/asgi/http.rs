@@ -14,13 +14,24 @@ use super::application::Application;
 use super::http_method::HttpMethod;
 use super::http_version::HttpVersion;
 use super::info::AsgiInfo;
-use super::message::SentMessage;
-use crate::exchange::{RequestHead, ResponseHead};
+use super::message::{FileSlice, SentMessage};
+use super::order;
+use crate::exchange::{Capabilities, NoticeKind, RequestHead, ResponseHead};
 
 // ---------------------------------------------------------------------------- scope
 
 /// Header names that are kept as Python objects: enough for every name in use, not for an attacker's.
 const NAMES_KEPT: usize = 256;
+
+/// What is announced to an application if the caller can honour it (docs/extensions.rst).
+const EXTENSIONS: [(NoticeKind, &str); 6] = [
+    (NoticeKind::EarlyHint, "http.response.early_hint"),
+    (NoticeKind::Push, "http.response.push"),
+    (NoticeKind::Trailers, "http.response.trailers"),
+    (NoticeKind::PathSend, "http.response.pathsend"),
+    (NoticeKind::ZeroCopySend, "http.response.zerocopysend"),
+    (NoticeKind::Debug, "http.response.debug"),
+];
 
 /// Longest header name that is kept.
 const NAME_LENGTH_KEPT: usize = 64;
@@ -72,22 +83,28 @@ impl HttpConnectionScope {
         py: Python<'py>,
         application: &Application,
         head: &RequestHead,
+        capabilities: Capabilities,
     ) -> PyResult<(Bound<'py, PyDict>, RequestFacts)> {
         let scope = self.template.bind(py).copy()?;
         let method = HttpMethod::new(head.method());
         scope.set_item(intern!(py, "method"), method.to_python(py))?;
-        self.fill(py, &scope, application, head)?;
+        let extensions = self.fill(py, &scope, application, head)?;
+        for (kind, name) in EXTENSIONS {
+            if capabilities.has(kind) {
+                extensions.set_item(PyString::intern(py, name), PyDict::new(py))?;
+            }
+        }
         Ok((scope, RequestFacts { is_head: method.is_head() }))
     }
 
-    /// The entries that http and websocket scopes share.
+    /// The entries that http and websocket scopes share. Returns the dict of extensions.
     pub(super) fn fill<'py>(
         &self,
         py: Python<'py>,
         scope: &Bound<'py, PyDict>,
         application: &Application,
         head: &RequestHead,
-    ) -> PyResult<()> {
+    ) -> PyResult<Bound<'py, PyDict>> {
         scope.set_item(intern!(py, "asgi"), AsgiInfo::WWW.to_dict(py)?)?;
         scope.set_item(intern!(py, "http_version"), HttpVersion::parse(head.http_version()).to_python(py))?;
         scope.set_item(intern!(py, "scheme"), scheme(py, head.scheme()))?;
@@ -139,8 +156,8 @@ impl HttpConnectionScope {
         if let Some(own) = own("extensions")? {
             extensions.update(own.cast::<PyDict>()?.as_mapping())?;
         }
-        scope.set_item(intern!(py, "extensions"), extensions)?;
-        Ok(())
+        scope.set_item(intern!(py, "extensions"), &extensions)?;
+        Ok(extensions)
     }
 
     fn name<'py>(&self, py: Python<'py>, name: &[u8]) -> Bound<'py, PyBytes> {
@@ -273,14 +290,34 @@ pub(super) enum HttpSendMessage {
         /// Whether more follows.
         more_body: bool,
     },
+    /// `http.response.trailers`
+    Trailers {
+        /// Header lines.
+        headers: Vec<u8>,
+        /// Whether more follow.
+        more_trailers: bool,
+    },
+    /// `http.response.zerocopysend`
+    ZeroCopySend {
+        /// What of which descriptor, for `lib/`.
+        slice: FileSlice,
+        /// Whether more follows.
+        more_body: bool,
+    },
+    /// One that is no part of the response proper: its kind and its fields, for `lib/`.
+    Notice(NoticeKind, Vec<u8>),
 }
 
 impl HttpSendMessage {
-    /// Reads what the application passed to `send`.
+    /// Reads what the application passed to `send`. Messages of extensions that were not announced are unknown.
     ///
     /// # Errors
     /// `TypeError` or `ValueError` that says which part is wrong.
-    pub(super) fn extract(message: &SentMessage<'_, '_>, py: Python<'_>) -> PyResult<Self> {
+    pub(super) fn extract(
+        message: &SentMessage<'_, '_>,
+        py: Python<'_>,
+        capabilities: Capabilities,
+    ) -> PyResult<Self> {
         let kind = message.kind()?;
         if kind.eq(intern!(py, "http.response.body"))? {
             return Ok(Self::Body {
@@ -294,7 +331,65 @@ impl HttpSendMessage {
                 trailers: message.flag(intern!(py, "trailers"))?,
             });
         }
-        Err(PyValueError::new_err(format!("unknown ASGI message type `{kind}` on an http connection")))
+        let name = kind.str()?.to_string_lossy().into_owned();
+        let extension =
+            EXTENSIONS.into_iter().find(|(_, extension)| *extension == name).map(|(kind, _)| kind);
+        match extension.filter(|kind| capabilities.has(*kind)) {
+            Some(extension) => Self::extract_extension(message, py, extension),
+            None => Err(PyValueError::new_err(format!(
+                "unknown ASGI message type `{name}` on an http connection"
+            ))),
+        }
+    }
+
+    fn extract_extension(message: &SentMessage<'_, '_>, py: Python<'_>, kind: NoticeKind) -> PyResult<Self> {
+        Ok(match kind {
+            NoticeKind::Trailers => Self::Trailers {
+                headers: message.headers(intern!(py, "headers"))?,
+                more_trailers: message.flag(intern!(py, "more_trailers"))?,
+            },
+            NoticeKind::ZeroCopySend => Self::ZeroCopySend {
+                slice: message.file_slice()?,
+                more_body: message.flag(intern!(py, "more_body"))?,
+            },
+            NoticeKind::EarlyHint => Self::Notice(kind, message.links()?),
+            NoticeKind::Push => {
+                let mut fields = message.ascii_json(intern!(py, "path"))?;
+                fields.push(b'\n');
+                fields.extend(message.headers(intern!(py, "headers"))?);
+                Self::Notice(kind, fields)
+            }
+            NoticeKind::PathSend => Self::Notice(kind, message.ascii_json(intern!(py, "path"))?),
+            NoticeKind::Debug => Self::Notice(kind, message.ascii_json(intern!(py, "info"))?),
+        })
+    }
+
+    /// The message's `type`, for people.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "http.response.start",
+            Self::Body { .. } => "http.response.body",
+            Self::Trailers { .. } => "http.response.trailers",
+            Self::ZeroCopySend { .. } => "http.response.zerocopysend",
+            Self::Notice(kind, _) => {
+                EXTENSIONS.into_iter().find(|(extension, _)| extension == kind).map_or("", |(_, name)| name)
+            }
+        }
+    }
+
+    /// Its place in the order of messages.
+    pub(super) fn order(&self) -> order::Send {
+        match self {
+            Self::Start { trailers, .. } => order::Send::Start { trailers: *trailers },
+            Self::Body { more_body, .. } | Self::ZeroCopySend { more_body, .. } => {
+                order::Send::Body { more: *more_body }
+            }
+            Self::Trailers { more_trailers, .. } => order::Send::Trailers { more: *more_trailers },
+            Self::Notice(NoticeKind::PathSend, _) => order::Send::Path,
+            Self::Notice(NoticeKind::EarlyHint, _) => order::Send::EarlyHint,
+            Self::Notice(NoticeKind::Debug, _) => order::Send::Debug,
+            Self::Notice(..) => order::Send::Push,
+        }
     }
 }
 

@@ -18,6 +18,9 @@ impl AsgiInfo {
     /// (2.4), `websocket.disconnect` has a reason (2.5).
     pub(super) const WWW: Self = Self { version: "3.0", spec_version: "2.5" };
 
+    /// Lifespan, specs/lifespan.rst of 2019-03-20.
+    pub(super) const LIFESPAN: Self = Self { version: "3.0", spec_version: "2.0" };
+
     /// A dict of its own: applications change it.
     pub(super) fn to_dict(self, py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         let dict = PyDict::new(py);

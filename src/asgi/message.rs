@@ -98,6 +98,74 @@ impl<'a, 'py> SentMessage<'a, 'py> {
         }
     }
 
+    /// `links` of early hints as header lines.
+    ///
+    /// # Errors
+    /// As [`Self::headers`].
+    pub(super) fn links(&self) -> PyResult<Vec<u8>> {
+        let py = self.dict.py();
+        let mut flat = Vec::new();
+        if let Some(links) = self.get(intern!(py, "links"))? {
+            for link in links
+                .try_iter()
+                .map_err(|_| wrong_type(intern!(py, "links"), "an iterable of bytes", &links))?
+            {
+                push_field(&mut flat, PyBytes::new(py, b"link").as_any(), &link?)?;
+            }
+        }
+        Ok(flat)
+    }
+
+    /// A value as JSON in ASCII.
+    ///
+    /// # Errors
+    /// What `json.dumps` raises; `ValueError` if the key is missing.
+    pub(super) fn ascii_json(&self, key: &Bound<'py, PyString>) -> PyResult<Vec<u8>> {
+        let py = self.dict.py();
+        let value = self
+            .dict
+            .get_item(key)?
+            .ok_or_else(|| PyValueError::new_err(format!("`{key}` is missing in an ASGI message")))?;
+        let text: String =
+            py.import(intern!(py, "json"))?.call_method1(intern!(py, "dumps"), (value,))?.extract()?;
+        Ok(text.into_bytes())
+    }
+
+    /// `file`, `offset` and `count` of a zero-copy send. The descriptor is duplicated, since the application closes
+    /// its own, and the file's position is moved as `os.sendfile` would.
+    ///
+    /// # Errors
+    /// `TypeError` or `OSError` if it is no open file.
+    pub(super) fn file_slice(&self) -> PyResult<FileSlice> {
+        let py = self.dict.py();
+        let file = self
+            .get(intern!(py, "file"))?
+            .ok_or_else(|| PyValueError::new_err("`file` is missing in an ASGI message"))?;
+        let descriptor: i32 = match file.extract() {
+            Ok(descriptor) => descriptor,
+            Err(_) => file.call_method0(intern!(py, "fileno"))?.extract()?,
+        };
+        let os = py.import(intern!(py, "os"))?;
+        let size: i64 = os.call_method1("fstat", (descriptor,))?.getattr("st_size")?.extract()?;
+        let position: i64 = os.call_method1("lseek", (descriptor, 0, 1))?.extract()?;
+        let given = self.integer(intern!(py, "offset"))?;
+        let offset = given.unwrap_or(position);
+        if offset < 0 {
+            return Err(PyValueError::new_err("`offset` must not be negative"));
+        }
+        let left = (size - offset).max(0);
+        let count = match self.integer(intern!(py, "count"))? {
+            Some(count) if count < 0 => return Err(PyValueError::new_err("`count` must not be negative")),
+            Some(count) => count.min(left),
+            None => left,
+        };
+        if given.is_none() {
+            os.call_method1("lseek", (descriptor, offset + count, 0))?;
+        }
+        let descriptor = os.call_method1("dup", (descriptor,))?.extract()?;
+        Ok(FileSlice { descriptor, offset, count })
+    }
+
     /// Headers as `name\nvalue\n…`: names lower-case tokens, values without control characters.
     ///
     /// # Errors
@@ -118,6 +186,30 @@ impl<'a, 'py> SentMessage<'a, 'py> {
             }
         }
         Ok(flat)
+    }
+}
+
+/// A part of an open file. Dropped before it was given away, it closes the descriptor.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FileSlice {
+    descriptor: i32,
+    offset: i64,
+    count: i64,
+}
+
+impl FileSlice {
+    /// As JSON for `lib/`, which closes the descriptor.
+    pub(super) fn give_away(self) -> Vec<u8> {
+        let text = format!(r#"{{"fd":{},"offset":{},"count":{}}}"#, self.descriptor, self.offset, self.count);
+        std::mem::forget(self);
+        text.into_bytes()
+    }
+}
+
+impl Drop for FileSlice {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor was duplicated for this value, which owns it.
+        unsafe { libc::close(self.descriptor) };
     }
 }
 
@@ -165,8 +257,12 @@ fn push_header(flat: &mut Vec<u8>, pair: &Bound<'_, PyAny>) -> PyResult<()> {
         };
         (name?, value?)
     };
+    push_field(flat, &name, &value)
+}
+
+fn push_field(flat: &mut Vec<u8>, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
     let start = flat.len();
-    append_bytes(flat, &name, "name")?;
+    append_bytes(flat, name, "name")?;
     let name_end = flat.len();
     if name_end == start {
         return Err(PyValueError::new_err("a header's name is empty"));
@@ -179,7 +275,7 @@ fn push_header(flat: &mut Vec<u8>, pair: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     flat.push(b'\n');
     let value_start = flat.len();
-    append_bytes(flat, &value, "value")?;
+    append_bytes(flat, value, "value")?;
     if flat[value_start..].iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
         let name = String::from_utf8_lossy(&flat[start..name_end]).into_owned();
         return Err(PyValueError::new_err(format!("the value of header `{name}` holds a control character")));

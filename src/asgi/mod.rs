@@ -18,10 +18,22 @@ mod http_version;
 mod http;
 
 #[cfg(feature = "addon")]
+mod websocket;
+
+#[cfg(feature = "addon")]
+mod lifespan;
+
+#[cfg(feature = "addon")]
 mod message;
 
 #[cfg(feature = "addon")]
 mod application;
+
+#[cfg(feature = "addon")]
+mod response;
+
+#[cfg(feature = "addon")]
+mod session;
 
 #[cfg(feature = "addon")]
 mod connection;
@@ -39,12 +51,15 @@ mod python_future_poller;
 mod event_loop;
 
 #[cfg(feature = "addon")]
+mod runtime_handle;
+
+#[cfg(feature = "addon")]
 mod wake;
 
 #[cfg(feature = "addon")]
 mod event_loop_handle;
 
 #[cfg(feature = "addon")]
-pub(crate) use application::ApplicationOptions;
+pub(crate) use application::{ApplicationOptions, LifespanMode};
 #[cfg(feature = "addon")]
 pub(crate) use event_loop_handle::{EventLoopHandle, StartOptions};

@@ -7,11 +7,12 @@
 //! ```text
 //! http       Idle ─start─► Started ─body…─► Started ─last body─► Done
 //!                                                   └ trailers announced ─► Trailers ─last trailers─► Done
-//!            Idle: also early_hint, push, debug      Started: also push; pathsend, zerocopysend as bodies
+//!            Idle: also early_hint, push, debug     Started: also early_hint, push; zerocopysend as a body,
+//!            pathsend as the only one
 //! websocket  Connecting ─accept─► Open ─send…─► Open ─close─► Done
 //!                       ├close─► Done (403)
 //!                       └http.response.start─► Denying ─body…─► Denying ─last body─► Done
-//! lifespan   Starting ─startup.complete─► Running ─shutdown.complete/failed─► Done
+//! lifespan   Starting ─startup.complete─► Running ─shutdown.complete or .failed─► Done
 //!                     └startup.failed─► Done
 //! ```
 #![deny(unsafe_code)]
@@ -24,11 +25,13 @@ pub(crate) enum Send {
         /// The `trailers` key.
         trailers: bool,
     },
-    /// `http.response.body`, `.pathsend`, `.zerocopysend`; whether more follows.
+    /// `http.response.body`, `.zerocopysend`; whether more follows.
     Body {
         /// The `more_body` key.
         more: bool,
     },
+    /// `http.response.pathsend`.
+    Path,
     /// `http.response.trailers`.
     Trailers {
         /// The `more_trailers` key.
@@ -46,13 +49,12 @@ pub(crate) enum Send {
     Message,
     /// `websocket.close`.
     Close,
-    /// `websocket.http.response.start`.
-    DenialStart,
-    /// `websocket.http.response.body`.
-    DenialBody {
-        /// The `more_body` key.
-        more: bool,
-    },
+    /// `lifespan.startup.complete`.
+    StartupComplete,
+    /// `lifespan.startup.failed`.
+    StartupFailed,
+    /// `lifespan.shutdown.complete` or `lifespan.shutdown.failed`.
+    ShutdownDone,
 }
 
 /// What comes of a message.
@@ -75,6 +77,8 @@ pub(crate) enum Http {
     Started {
         /// Whether trailers were announced.
         trailers: bool,
+        /// Whether a part of the body was sent.
+        begun: bool,
     },
     /// The body is complete, the trailers are not.
     Trailers,
@@ -87,13 +91,18 @@ impl Http {
     pub(crate) fn step(self, send: Send) -> Step<Self> {
         match (self, send) {
             (Self::Done, _) => Step::Ignored,
-            (Self::Idle, Send::Start { trailers }) => Step::Next(Self::Started { trailers }),
-            (Self::Idle, Send::EarlyHint | Send::Push | Send::Debug) => Step::Next(self),
-            (Self::Started { .. }, Send::Push | Send::Body { more: true }) => Step::Next(self),
-            (Self::Started { trailers: true }, Send::Body { more: false }) => Step::Next(Self::Trailers),
-            (Self::Started { trailers: false }, Send::Body { more: false }) => Step::Next(Self::Done),
+            (Self::Idle, Send::Start { trailers }) => Step::Next(Self::Started { trailers, begun: false }),
+            (Self::Idle, Send::Debug) => Step::Next(self),
+            (Self::Idle | Self::Started { .. }, Send::EarlyHint | Send::Push) => Step::Next(self),
+            (Self::Started { trailers, .. }, Send::Body { more: true }) => {
+                Step::Next(Self::Started { trailers, begun: true })
+            }
+            (Self::Started { trailers: true, .. }, Send::Body { more: false })
+            | (Self::Started { trailers: true, begun: false }, Send::Path) => Step::Next(Self::Trailers),
+            (Self::Started { trailers: false, .. }, Send::Body { more: false })
+            | (Self::Started { trailers: false, begun: false }, Send::Path)
+            | (Self::Trailers, Send::Trailers { more: false }) => Step::Next(Self::Done),
             (Self::Trailers, Send::Trailers { more: true }) => Step::Next(self),
-            (Self::Trailers, Send::Trailers { more: false }) => Step::Next(Self::Done),
             _ => Step::Refused,
         }
     }
@@ -104,6 +113,77 @@ impl Http {
             Self::Idle => "http.response.start",
             Self::Started { .. } => "http.response.body",
             Self::Trailers => "http.response.trailers",
+            Self::Done => "nothing",
+        }
+    }
+}
+
+/// Where a WebSocket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WebSocket {
+    /// Neither accepted nor refused.
+    Connecting,
+    /// Accepted.
+    Open,
+    /// Refused with a response of the application's own, whose body is not complete.
+    Denying,
+    /// Closed or refused.
+    Done,
+}
+
+impl WebSocket {
+    /// The table. Unlike a response, a closed WebSocket ignores nothing: what is sent would be lost.
+    pub(crate) fn step(self, send: Send) -> Step<Self> {
+        match (self, send) {
+            (Self::Connecting, Send::Accept) => Step::Next(Self::Open),
+            (Self::Connecting, Send::Start { .. }) => Step::Next(Self::Denying),
+            (Self::Open, Send::Message) | (Self::Denying, Send::Body { more: true }) => Step::Next(self),
+            (Self::Connecting | Self::Open, Send::Close) | (Self::Denying, Send::Body { more: false }) => {
+                Step::Next(Self::Done)
+            }
+            _ => Step::Refused,
+        }
+    }
+
+    /// What the application should have sent.
+    pub(crate) fn expected(self) -> &'static str {
+        match self {
+            Self::Connecting => "websocket.accept, websocket.close or websocket.http.response.start",
+            Self::Open => "websocket.send or websocket.close",
+            Self::Denying => "websocket.http.response.body",
+            Self::Done => "nothing: it is closed",
+        }
+    }
+}
+
+/// Where a lifespan is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifespan {
+    /// `lifespan.startup` was given, or is about to be.
+    Starting,
+    /// The startup is complete.
+    Running,
+    /// It has ended, or failed to start.
+    Done,
+}
+
+impl Lifespan {
+    /// The table.
+    pub(crate) fn step(self, send: Send) -> Step<Self> {
+        match (self, send) {
+            (Self::Starting, Send::StartupComplete) => Step::Next(Self::Running),
+            (Self::Starting, Send::StartupFailed) | (Self::Running, Send::ShutdownDone) => {
+                Step::Next(Self::Done)
+            }
+            _ => Step::Refused,
+        }
+    }
+
+    /// What the application should have sent.
+    pub(crate) fn expected(self) -> &'static str {
+        match self {
+            Self::Starting => "lifespan.startup.complete or lifespan.startup.failed",
+            Self::Running => "lifespan.shutdown.complete or lifespan.shutdown.failed",
             Self::Done => "nothing",
         }
     }
@@ -130,13 +210,16 @@ mod tests {
         let start = Send::Start { trailers: false };
         let table: &[(&[Send], Result<Http, usize>)] = &[
             (&[], Ok(Http::Idle)),
-            (&[start], Ok(Http::Started { trailers: false })),
-            (&[start, Send::Body { more: true }], Ok(Http::Started { trailers: false })),
+            (&[start], Ok(Http::Started { trailers: false, begun: false })),
+            (&[start, Send::Body { more: true }], Ok(Http::Started { trailers: false, begun: true })),
             (&[start, Send::Body { more: true }, Send::Body { more: false }], Ok(Http::Done)),
             (&[Send::Body { more: false }], Err(0)),
             (&[start, start], Err(1)),
             (&[start, Send::Trailers { more: false }], Err(1)),
-            (&[Send::EarlyHint, start, Send::EarlyHint], Err(2)),
+            (&[Send::EarlyHint, start, Send::EarlyHint], Ok(Http::Started { trailers: false, begun: false })),
+            (&[start, Send::Path], Ok(Http::Done)),
+            (&[start, Send::Body { more: true }, Send::Path], Err(2)),
+            (&[start, Send::Debug], Err(1)),
             (&[start, Send::Body { more: false }, Send::Body { more: false }], Ok(Http::Done)),
             (&[start, Send::Body { more: false }, start], Ok(Http::Done)),
             (&[Send::Message], Err(0)),
@@ -154,5 +237,45 @@ mod tests {
         assert_eq!(run(&[start, body, body]), Err(2));
         assert_eq!(run(&[start, body, Send::Trailers { more: true }]), Ok(Http::Trailers));
         assert_eq!(run(&[start, body, Send::Trailers { more: false }]), Ok(Http::Done));
+    }
+
+    #[test]
+    fn a_websocket_is_accepted_or_refused_once() {
+        let table: &[(&[Send], Result<WebSocket, usize>)] = &[
+            (&[Send::Accept, Send::Message, Send::Close], Ok(WebSocket::Done)),
+            (&[Send::Close], Ok(WebSocket::Done)),
+            (&[Send::Message], Err(0)),
+            (&[Send::Accept, Send::Accept], Err(1)),
+            (&[Send::Accept, Send::Start { trailers: false }], Err(1)),
+            (&[Send::Start { trailers: false }, Send::Accept], Err(1)),
+            (
+                &[Send::Start { trailers: false }, Send::Body { more: true }, Send::Body { more: false }],
+                Ok(WebSocket::Done),
+            ),
+            (&[Send::Accept, Send::Close, Send::Message], Err(2)),
+        ];
+        for (sends, expected) in table {
+            let mut state = WebSocket::Connecting;
+            let mut result = None;
+            for (index, send) in sends.iter().enumerate() {
+                match state.step(*send) {
+                    Step::Next(next) => state = next,
+                    _ => {
+                        result = Some(index);
+                        break;
+                    }
+                }
+            }
+            assert_eq!(result.map_or(Ok(state), Err), *expected, "{sends:?}");
+        }
+    }
+
+    #[test]
+    fn a_lifespan_starts_before_it_stops() {
+        assert_eq!(Lifespan::Starting.step(Send::StartupComplete), Step::Next(Lifespan::Running));
+        assert_eq!(Lifespan::Starting.step(Send::StartupFailed), Step::Next(Lifespan::Done));
+        assert_eq!(Lifespan::Starting.step(Send::ShutdownDone), Step::Refused);
+        assert_eq!(Lifespan::Running.step(Send::ShutdownDone), Step::Next(Lifespan::Done));
+        assert_eq!(Lifespan::Running.step(Send::StartupComplete), Step::Refused);
     }
 }

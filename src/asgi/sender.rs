@@ -27,7 +27,7 @@ impl Sender {
 impl Sender {
     fn __call__(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         match self.0.send(py, message)? {
-            Sent::Done => Ok(EventLoop::get().done(py)),
+            Sent::Done | Sent::Held => Ok(EventLoop::get().done(py)),
             Sent::Full => {
                 let room = Room { connection: Arc::clone(&self.0), future: Mutex::new(None) };
                 Ok(Py::new(py, room)?.into_any())

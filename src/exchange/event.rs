@@ -43,11 +43,11 @@ pub(crate) enum Event {
         /// The reason, UTF-8.
         reason: String,
     },
-    /// Something besides the body: early hints, a push, trailers, a file to send. JSON.
+    /// Something besides the body: early hints, a push, trailers, a file to send.
     Notice {
         /// Which.
         kind: NoticeKind,
-        /// Its fields.
+        /// Its fields, latin-1: header lines, or JSON in ASCII.
         fields: Vec<u8>,
     },
     /// The request failed.
@@ -56,19 +56,21 @@ pub(crate) enum Event {
     Loaded(Result<(), HandlerError>),
 }
 
-/// The kinds of [`Event::Notice`]. The numbers are those of `lib/environment.js`.
+/// The kinds of [`Event::Notice`], and of what a caller can honour. The numbers are those of `lib/notice.js`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoticeKind {
-    /// `http.response.early_hint`.
+    /// `http.response.early_hint`: a `link` header line for each.
     EarlyHint = 1,
-    /// `http.response.push`.
+    /// `http.response.push`: the path, then header lines.
     Push = 2,
-    /// `http.response.trailers`.
+    /// `http.response.trailers`: header lines.
     Trailers = 3,
-    /// `http.response.pathsend` or `http.response.zerocopysend`.
-    File = 4,
-    /// `http.response.debug`.
-    Debug = 5,
+    /// `http.response.pathsend`: `{ path }`.
+    PathSend = 4,
+    /// `http.response.zerocopysend`: `{ fd, offset, count }`; the descriptor is the receiver's.
+    ZeroCopySend = 5,
+    /// `http.response.debug`: the info.
+    Debug = 6,
 }
 
 impl Event {

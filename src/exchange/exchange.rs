@@ -32,6 +32,17 @@ pub(crate) enum Mode {
     WebSocket,
 }
 
+/// What a caller can honour besides a response: a set of [`NoticeKind`]s, as bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Capabilities(pub(crate) u32);
+
+impl Capabilities {
+    /// Whether `kind` is among them.
+    pub(crate) fn has(self, kind: NoticeKind) -> bool {
+        self.0 & (1 << kind as u32) != 0
+    }
+}
+
 /// Where the events go.
 pub(crate) enum Delivery {
     /// To a Node environment's queue.
@@ -55,6 +66,8 @@ pub(crate) struct Exchange {
     pub(crate) application: usize,
     /// How the caller wants the response.
     pub(crate) mode: Mode,
+    /// What besides a response the caller can honour.
+    pub(crate) capabilities: Capabilities,
     inbound: Mutex<Inbound>,
     outbound: Mutex<Outbound>,
     delivery: Delivery,
@@ -69,6 +82,7 @@ impl Exchange {
         id: ExchangeId,
         application: usize,
         mode: Mode,
+        capabilities: Capabilities,
         body: Option<Vec<u8>>,
         delivery: Delivery,
         loop_queue: Arc<LoopQueue>,
@@ -77,6 +91,7 @@ impl Exchange {
             id,
             application,
             mode,
+            capabilities,
             inbound: Mutex::new(body.map_or_else(Inbound::default, Inbound::complete)),
             outbound: Mutex::new(Outbound::default()),
             delivery,
@@ -125,17 +140,6 @@ impl Exchange {
         self.outbound.lock().settled = true;
         self.inbound.lock().disconnect(disconnect);
         self.loop_queue.push(LoopMessage::Disconnect { exchange: Arc::clone(self), cancel_now });
-    }
-
-    /// A WebSocket client closes: the application reads what was sent before, then the disconnect.
-    /// Unlike [`Self::disconnect`] the request is not given up by it.
-    pub(crate) fn close(self: &Arc<Self>, disconnect: Disconnect) {
-        let wake = {
-            let mut inbound = self.inbound.lock();
-            inbound.disconnect(disconnect);
-            inbound.take_reader()
-        };
-        self.wake_if(wake);
     }
 
     fn wake_if(self: &Arc<Self>, wake: bool) {

@@ -31,8 +31,8 @@ mod exchange;
 mod tests;
 
 pub(crate) use completion_queue::CompletionQueue;
-pub(crate) use event::{Event, ResponseHead};
-pub(crate) use exchange::{AppHalf, Delivery, Exchange, ExchangeId, Mode};
+pub(crate) use event::{Event, NoticeKind, ResponseHead};
+pub(crate) use exchange::{AppHalf, Capabilities, Delivery, Exchange, ExchangeId, Mode};
 pub(crate) use inbound::{Disconnect, Message, Take};
 pub(crate) use loop_queue::{LoopMessage, LoopQueue};
 pub(crate) use request_head::RequestHead;

@@ -38,7 +38,20 @@ const CLASSES: [u8; 256] = {
         if letter.is_ascii_alphanumeric()
             || matches!(
                 letter,
-                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
             )
         {
             classes[byte] |= TOKEN;
@@ -79,8 +92,9 @@ impl RequestHead {
     ) -> Result<Self, HandlerError> {
         let mut ends = Vec::with_capacity(FIXED_LINES + 2 * headers);
         for end in memchr::memchr_iter(b'\n', &text).chain([text.len()]) {
-            let end = u32::try_from(end)
-                .map_err(|_| invalid("ERR_PYTHON_HEADERS_TOO_LARGE", "the request's head is too large".to_owned()))?;
+            let end = u32::try_from(end).map_err(|_| {
+                invalid("ERR_PYTHON_HEADERS_TOO_LARGE", "the request's head is too large".to_owned())
+            })?;
             ends.push(end);
         }
         if ends.len() != FIXED_LINES + 2 * headers {

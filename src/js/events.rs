@@ -82,7 +82,7 @@ impl<'env> EventWriter<'env> {
                 (6, self.number(f64::from(code))?, self.utf8(reason.as_bytes())?, None)
             }
             Event::Notice { kind, fields } => {
-                (7, self.number(f64::from(kind as u8))?, self.utf8(&fields)?, None)
+                (7, self.number(f64::from(kind as u8))?, self.latin1_text(&fields)?, None)
             }
             Event::Failed(error) => (8, failure::value(self.env, &error)?, undefined, None),
             Event::Loaded(Ok(())) => (9, undefined, undefined, None),
@@ -159,13 +159,17 @@ impl<'env> EventWriter<'env> {
     }
 
     fn latin1(&self, head: &ResponseHead) -> Result<sys::napi_value> {
+        self.latin1_text(&head.headers)
+    }
+
+    fn latin1_text(&self, text: &[u8]) -> Result<sys::napi_value> {
         let mut value = ptr::null_mut();
         // SAFETY: Node copies from a live slice.
         check(unsafe {
             sys::napi_create_string_latin1(
                 self.env.raw(),
-                head.headers.as_ptr().cast::<c_char>(),
-                head.headers.len().cast_signed(),
+                text.as_ptr().cast::<c_char>(),
+                text.len().cast_signed(),
                 &raw mut value,
             )
         })?;

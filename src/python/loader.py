@@ -7,6 +7,7 @@ hold a module of the same name, each sees its own: the one imported first keeps 
 
 import builtins
 import importlib
+import inspect
 import os
 import sys
 import threading
@@ -18,6 +19,10 @@ _original_import = builtins.__import__
 
 class TargetError(Exception):
     """The target names no application."""
+
+
+class WsgiError(Exception):
+    """What WSGI applications need is not installed."""
 
 
 class _Root:
@@ -108,8 +113,39 @@ def _import(name, globals=None, locals=None, fromlist=(), level=0):
         return _original_import(name, globals, locals, fromlist, level)
 
 
-def load(docroot, module_name, attributes):
-    """Imports `module_name` with `docroot` on `sys.path` and walks `attributes`; returns the object."""
+def _required_parameters(function):
+    """How many positional arguments a callable must get; None if that cannot be told."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(1 for each in parameters if each.kind in positional and each.default is inspect.Parameter.empty)
+
+
+def _single_callable(application):
+    """ASGI 2 as ASGI 3: `application(scope)(receive, send)`."""
+
+    async def call(scope, receive, send):
+        await application(scope)(receive, send)
+
+    return call
+
+
+def _as_asgi3(application, interface):
+    if interface == "wsgi":
+        try:
+            from a2wsgi import WSGIMiddleware
+        except ImportError as error:
+            raise WsgiError(str(error)) from None
+        return WSGIMiddleware(application)
+    if interface == "asgi2" or (interface == "auto" and _required_parameters(application) == 1):
+        return _single_callable(application)
+    return application
+
+
+def load(docroot, module_name, attributes, interface, factory):
+    """Imports `module_name` with `docroot` on `sys.path`, walks `attributes`, and gives an ASGI 3 callable."""
     with _lock:
         root = _roots.get(docroot)
         if root is None:
@@ -128,8 +164,12 @@ def load(docroot, module_name, attributes):
                     "module `%s` (%s) has no attribute `%s`"
                     % (module_name, getattr(module, "__file__", "no file"), attributes)
                 ) from None
+        name = "%s:%s" % (module_name, attributes)
         if not callable(found):
-            raise TargetError(
-                "`%s:%s` is a `%s`, which cannot be called" % (module_name, attributes, type(found).__name__)
-            )
-        return found
+            raise TargetError("`%s` is a `%s`, which cannot be called" % (name, type(found).__name__))
+        if factory:
+            with root:
+                found = found()
+            if not callable(found):
+                raise TargetError("the factory `%s` gave a `%s`, which cannot be called" % (name, type(found).__name__))
+        return _as_asgi3(found, interface)

@@ -14,6 +14,10 @@ pub(crate) struct Target {
     pub(crate) module: String,
     /// A dotted attribute path.
     pub(crate) attributes: String,
+    /// `auto`, `asgi3`, `asgi2` or `wsgi`.
+    pub(crate) interface: String,
+    /// Whether the attribute is called once to get the application.
+    pub(crate) factory: bool,
 }
 
 /// The module of `loader.py`, made once.
@@ -40,18 +44,25 @@ impl Loader {
         target: &Target,
     ) -> Result<Bound<'py, PyAny>, HandlerError> {
         let loader = self.0.bind(py);
-        loader.call_method1("load", (docroot, target.module.as_str(), target.attributes.as_str())).map_err(
-            |error| {
-                let is_target = loader
-                    .getattr("TargetError")
-                    .is_ok_and(|class| error.matches(py, class).unwrap_or(false));
-                let described = exception::describe(py, &error);
-                if is_target {
-                    HandlerError::Target(described.message)
-                } else {
-                    HandlerError::Import { target: target.module.clone(), exception: described }
-                }
-            },
-        )
+        let arguments = (
+            docroot,
+            target.module.as_str(),
+            target.attributes.as_str(),
+            target.interface.as_str(),
+            target.factory,
+        );
+        loader.call_method1("load", arguments).map_err(|error| {
+            let is_a = |name: &str| {
+                loader.getattr(name).is_ok_and(|class| error.matches(py, class).unwrap_or(false))
+            };
+            let described = exception::describe(py, &error);
+            if is_a("TargetError") {
+                HandlerError::Target(described.message)
+            } else if is_a("WsgiError") {
+                HandlerError::Wsgi(described.message)
+            } else {
+                HandlerError::Import { target: target.module.clone(), exception: described }
+            }
+        })
     }
 }

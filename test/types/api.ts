@@ -3,10 +3,18 @@
 
 import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
+import { ReadableStream } from 'node:stream/web'
 import { Headers, Python, PythonHandler, PythonHandlerError, Request, Response } from '@platformatic/python-node'
+import type {
+  BodyChunk, BodyInit, BodyStream, BufferedResponse, HandleOptions, HeadersInit, HeaderMap, PythonHandlerErrorCode,
+  PythonHandlerOptions, PythonHandlerTarget, RequestOptions, ResponseOptions, SocketInfo
+} from '@platformatic/python-node'
 import { createRequestListener } from '@platformatic/python-node/http'
 
 function expectType<T> (_value: T): void {}
+
+/** Fails unless both types are the same, not only assignable. */
+function expectSame<A, B> (_same: (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false): void {}
 
 export async function handlers (): Promise<void> {
   const handler = await PythonHandler.load({ docroot: '.', appTarget: 'main:app' })
@@ -20,8 +28,17 @@ export async function handlers (): Promise<void> {
     loop: 'asyncio',
     responseTimeout: 1000,
     disconnectGrace: 100,
+    shutdownTimeout: 500,
     deepbind: false
   }))
+  const options: PythonHandlerOptions = { docroot: undefined, appTarget: undefined }
+  expectType<PythonHandlerTarget | undefined>(options.appTarget)
+  // @ts-expect-error: milliseconds are a number
+  new PythonHandler({ responseTimeout: '1s' })
+  // @ts-expect-error: no such option
+  new PythonHandler({ argv: [] })
+  // @ts-expect-error: cannot be set
+  handler.docroot = '/'
   // @ts-expect-error: no such loop
   new PythonHandler({ loop: 'trio' })
   createServer(createRequestListener(handler))
@@ -51,7 +68,19 @@ export async function requests (handler: PythonHandler): Promise<void> {
   expectType<Headers>(request.headers)
 
   expectType<Response>(await handler.handleRequest(request))
+  expectSame<Awaited<ReturnType<PythonHandler['handleRequest']>>, BufferedResponse>(true)
+  expectSame<ReturnType<PythonHandler['handleRequestSync']>, BufferedResponse>(true)
+  expectSame<Awaited<ReturnType<PythonHandler['handleStream']>>, Response>(true)
   await handler.handleRequest(request, signal)
+  await handler.handleRequest(request, null)
+  const either: HandleOptions | AbortSignal = Math.random() < 0.5 ? signal : { signal }
+  await handler.handleStream(request, either)
+  // @ts-expect-error: a signal is an AbortSignal
+  await handler.handleRequest(request, { signal: true })
+  // @ts-expect-error: a request has a url
+  await handler.handleRequest({ method: 'GET' })
+  // @ts-expect-error: nor has a Request none
+  new Request({ method: 'GET' })
   await handler.handleRequest({ url: '/', body: Readable.from(['a']) }, { signal })
   await handler.handleRequest({ url: '/', body: new Uint8Array(1) })
   expectType<Response>(handler.handleRequestSync({ url: '/', body: Buffer.from('a') }))
@@ -64,11 +93,59 @@ export async function requests (handler: PythonHandler): Promise<void> {
   expectType<Readable>(response.stream())
 }
 
-export function responses (response: Response): void {
+export async function bodies (handler: PythonHandler, request: Request): Promise<void> {
+  async function * parts (): AsyncGenerator<BodyChunk> { yield 'a' }
+  const all: BodyInit[] = [
+    'a', Buffer.from('a'), new Uint8Array(1), new DataView(new ArrayBuffer(1)), new ArrayBuffer(1), Readable.from(['a']),
+    new ReadableStream<Uint8Array>(), parts()
+  ]
+  for (const body of all) await handler.handleRequest({ url: '/', body })
+  createServer((incoming) => handler.handleStream({ url: '/', body: incoming, headers: incoming.headers, socket: incoming.socket }))
+  const fetched = new globalThis.Response('a').body
+  await handler.handleStream({ url: '/', body: fetched })
+  request.body = 'a'
+  request.body = null
+  expectSame<Request['body'], Buffer | BodyStream | null>(true)
+  // @ts-expect-error: an object is no body
+  request.body = {}
+  await request.write(new Uint8Array(1))
+  // @ts-expect-error: a stream is no chunk
+  await request.write(Readable.from(['a']))
+  request.url = new URL('http://localhost/')
+  request.headers = { accept: undefined }
+  // @ts-expect-error: follows from the url
+  request.path = '/'
+  expectType<HeaderMap>(request.toJSON().headers)
+}
+
+export function options (): void {
+  const socket: SocketInfo = { localAddress: '/run/app.sock', encrypted: false }
+  const full: RequestOptions = {
+    url: new URL('http://localhost/'),
+    socket,
+    docroot: '/srv',
+    scheme: 'https',
+    httpVersion: '2',
+    rootPath: '/api',
+    state: { user: { name: 'Ada' } },
+    extensions: { 'tea.kind': 'green' }
+  }
+  expectType<Request>(new Request(full))
+}
+
+export async function responses (response: Response, buffered: BufferedResponse): Promise<void> {
   expectType<number>(response.status)
   expectType<Headers>(response.headers)
-  expectType<Buffer>(response.body)
-  expectType<Response>(new Response({ status: 200, headers: [['a', 'b']], body: 'text' }))
+  expectSame<Response['body'], Buffer | null>(true)
+  expectType<Buffer>(buffered.body)
+  expectType<boolean>(response.complete)
+  expectType<string | null>(response.exception)
+  const init: ResponseOptions = { status: 200, headers: [['a', 'b']], body: 'text' }
+  expectType<Response>(new Response(init))
+  response.status = 404
+  response.headers = [['a', 'b']]
+  const { status, headers, body, exception } = response.toJSON()
+  expectType<[number, HeaderMap, Buffer | undefined, string | undefined]>([status, headers, body, exception])
 }
 
 export function headers (): void {
@@ -81,11 +158,29 @@ export function headers (): void {
   for (const [name, value] of all) expectType<string>(name + value)
   all.forEach((value, name) => expectType<string>(name + value))
   expectType<Headers>(new Headers(new Headers([['a', 'b']])))
+  expectType<boolean>(all.set('age', 1) && all.add('via', ['a', 'b']) && all.delete('via'))
+  expectType<[string[], string[], Array<[string, string]>]>([all.keys(), all.values(), all.entries()])
+  expectType<string | string[] | undefined>(all.toJSON()['accept'])
+  const inits: HeadersInit[] = [
+    { accept: ['a', 'b'], age: 1, via: undefined },
+    [['a', 'b'], ['c', ['d', 'e']]] as const,
+    new Map([['a', 'b']]),
+    new globalThis.Headers()
+  ]
+  for (const init of inits) new Headers(init)
+  // @ts-expect-error: an object is no value
+  all.set('accept', {})
+  // @ts-expect-error: counted, not set
+  all.size = 0
 }
 
 export function errors (error: unknown): void {
   if (!(error instanceof PythonHandlerError)) return
-  expectType<string>(error.code)
+  expectSame<typeof error.code, PythonHandlerErrorCode>(true)
+  if (error.code === 'ERR_PYTHON_EXCEPTION') expectType<string | undefined>(error.pythonMessage)
+  // @ts-expect-error: no such code
+  if (error.code === 'ERR_PYTHON_TEA') return
+  expectType<Error>(new PythonHandlerError('ERR_PYTHON_CLOSED', 'ended', { cause: error }))
   expectType<string | undefined>(error.traceback)
   expectType<string | undefined>(error.pythonType)
 }

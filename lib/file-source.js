@@ -1,0 +1,68 @@
+'use strict'
+
+// A file, or a part of one, as a part of a response body (pathsend, zerocopysend): read by Node, not by Python.
+
+const fs = require('node:fs')
+
+const CHUNK = 64 * 1024
+
+class FileSource {
+  #path
+  #fd
+  #position
+  #left
+  #opening = null
+
+  /** @param {{ path: string } | { fd: number, offset: number, count: number }} slice a descriptor is closed at the end */
+  constructor ({ path, fd = -1, offset = 0, count = Infinity }) {
+    this.#path = path
+    this.#fd = fd
+    this.#position = offset
+    this.#left = count
+  }
+
+  /** @returns {Promise<Buffer | null>} the next chunk, or null at the end */
+  async read () {
+    if (this.#left === 0) return this.#end()
+    if (this.#fd === -1) await this.#open()
+    const wanted = Math.min(CHUNK, this.#left)
+    const buffer = Buffer.allocUnsafeSlow(wanted)
+    const length = await new Promise((resolve, reject) => {
+      fs.read(this.#fd, buffer, 0, wanted, this.#position, (error, read) => error ? reject(error) : resolve(read))
+    })
+    if (length === 0) return this.#end()
+    this.#position += length
+    this.#left -= length
+    return length === wanted ? buffer : buffer.subarray(0, length)
+  }
+
+  /** Gives the file back before its end. */
+  close () {
+    this.#left = 0
+    const fd = this.#fd
+    this.#fd = -1
+    if (fd !== -1) fs.close(fd, ignore)
+    else this.#opening?.then(() => this.close(), ignore)
+  }
+
+  async #open () {
+    this.#opening = new Promise((resolve, reject) => {
+      fs.open(this.#path, 'r', (error, fd) => {
+        if (error) return reject(error)
+        this.#fd = fd
+        resolve()
+      })
+    })
+    await this.#opening
+  }
+
+  #end () {
+    this.close()
+    return null
+  }
+}
+
+/** A file that was only read has nothing to lose. */
+function ignore () {}
+
+module.exports = { FileSource }

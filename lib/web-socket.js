@@ -1,0 +1,264 @@
+'use strict'
+
+// A WebSocket to an application in this process: the surface of the standard's class, without frames or a network.
+
+const { PythonHandlerError } = require('./errors.js')
+const { Call } = require('./call.js')
+const { Request } = require('./request.js')
+
+const CONNECTING = 0
+const OPEN = 1
+const CLOSING = 2
+const CLOSED = 3
+
+/** The longest reason that fits a close frame (RFC 6455 5.5). */
+const LONGEST_REASON = 123
+
+class WebSocketEvent extends Event {
+  constructor (type, fields) {
+    super(type)
+    for (const name of Object.keys(fields)) Object.defineProperty(this, name, { value: fields[name], enumerable: true })
+  }
+}
+
+class PythonWebSocket extends EventTarget {
+  static CONNECTING = CONNECTING
+  static OPEN = OPEN
+  static CLOSING = CLOSING
+  static CLOSED = CLOSED
+
+  #call
+  #url
+  #readyState = CONNECTING
+  #protocol = ''
+  #headers = null
+  #binaryType = 'nodebuffer'
+  #buffered = 0
+  #handlers = new Map()
+  /** Messages that nobody has taken yet, and those who wait for one. */
+  #messages = []
+  #waiting = []
+  #listens = false
+  #error = null
+  #closing = null
+
+  constructor (service, target, { signal, headers, protocols } = {}) {
+    super()
+    const request = target instanceof Request ? target : new Request(describe(target, headers, protocols))
+    this.#url = request.url
+    this.#call = new Call(service, signal, response => this.#refused(response), error => this.failed(error))
+    this.#call.attachSocket(this)
+    this.#call.submit(request, true)
+  }
+
+  get CONNECTING () { return CONNECTING }
+  get OPEN () { return OPEN }
+  get CLOSING () { return CLOSING }
+  get CLOSED () { return CLOSED }
+
+  get url () { return this.#url }
+  get readyState () { return this.#readyState }
+  get protocol () { return this.#protocol }
+  get extensions () { return '' }
+  get headers () { return this.#headers }
+  get bufferedAmount () { return this.#buffered }
+
+  get binaryType () { return this.#binaryType }
+  set binaryType (type) {
+    if (type !== 'nodebuffer' && type !== 'arraybuffer' && type !== 'blob') return
+    this.#binaryType = type
+  }
+
+  send (data) {
+    const text = typeof data === 'string'
+    const bytes = toBytes(data)
+    if (this.#readyState >= CLOSING) {
+      this.#buffered += bytes.length
+      return
+    }
+    this.#call.write(bytes, text)
+    if (!this.#call.hasRoom) this.#buffered += bytes.length
+  }
+
+  close (code, reason = '') {
+    if (code !== undefined && code !== 1000 && !(code >= 3000 && code <= 4999)) {
+      throw new DOMException(`The close code must be 1000 or 3000 to 4999, not ${code}`, 'InvalidAccessError')
+    }
+    if (Buffer.byteLength(String(reason)) > LONGEST_REASON) {
+      throw new DOMException(`The close reason must be at most ${LONGEST_REASON} bytes of UTF-8`, 'SyntaxError')
+    }
+    this.#leave(code ?? 1005, String(reason))
+  }
+
+  #leave (code, reason) {
+    if (this.#readyState >= CLOSING) return
+    const wasOpen = this.#readyState === OPEN
+    this.#readyState = CLOSING
+    this.#call.close(wasOpen ? code : 1006, reason)
+    queueMicrotask(() => this.#end(wasOpen ? code : 1006, reason, wasOpen))
+  }
+
+  // -------------------------------------------------------------------- from the call
+
+  accepted (headers) {
+    if (this.#readyState !== CONNECTING) return
+    this.#readyState = OPEN
+    this.#headers = headers
+    this.#protocol = headers.get('sec-websocket-protocol') ?? ''
+    this.#emit(new Event('open'))
+  }
+
+  message (text, bytes) {
+    if (this.#readyState !== OPEN) return
+    const data = text ? bytes.toString() : bytes
+    if (this.#waiting.length > 0) {
+      this.#call.consume(bytes.length)
+      this.#waiting.shift().resolve(data)
+    } else if (this.#listens) {
+      this.#call.consume(bytes.length)
+      this.#emitMessage(data)
+    } else {
+      this.#messages.push({ data, length: bytes.length })
+    }
+  }
+
+  drained () {
+    this.#buffered = 0
+  }
+
+  closed (code, reason) {
+    if (this.#readyState < CLOSING) this.#end(code, reason, true)
+  }
+
+  failed (error) {
+    if (this.#readyState === CLOSED) return
+    this.#error = error
+    this.#emit(new WebSocketEvent('error', { error, message: error?.message ?? String(error) }))
+    this.#end(1006, '', false)
+  }
+
+  goAway () {
+    this.#leave(1001, '')
+  }
+
+  #refused (response) {
+    response.stream().resume().on('error', () => {})
+    this.failed(new PythonHandlerError('ERR_PYTHON_WEBSOCKET_REFUSED',
+      `the application refused the WebSocket with status ${response.status}`, { status: response.status, response }))
+  }
+
+  #end (code, reason, wasClean) {
+    if (this.#readyState === CLOSED) return
+    this.#readyState = CLOSED
+    this.#closing = { code, reason }
+    for (const { resolve, reject } of this.#waiting.splice(0)) {
+      if (this.#error === null) resolve(null)
+      else reject(this.#error)
+    }
+    this.#emit(new WebSocketEvent('close', { code, reason, wasClean }))
+  }
+
+  // ------------------------------------------------------------------------- events
+
+  addEventListener (type, listener, options) {
+    super.addEventListener(type, listener, options)
+    if (type === 'message') this.#startListening()
+  }
+
+  #startListening () {
+    if (this.#listens) return
+    this.#listens = true
+    // As events of their own turn: whoever listens has just begun to.
+    queueMicrotask(() => {
+      for (const { data, length } of this.#messages.splice(0)) {
+        this.#call.consume(length)
+        this.#emitMessage(data)
+      }
+    })
+  }
+
+  #emitMessage (data) {
+    this.#emit(new MessageEvent('message', { data: typeof data === 'string' ? data : this.#binary(data), origin: '' }))
+  }
+
+  #binary (bytes) {
+    if (this.#binaryType === 'nodebuffer') return bytes
+    const own = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)
+    return this.#binaryType === 'arraybuffer' ? own : new Blob([own])
+  }
+
+  #emit (event) {
+    this.dispatchEvent(event)
+  }
+
+  #setHandler (type, handler) {
+    const earlier = this.#handlers.get(type)
+    if (earlier !== undefined) this.removeEventListener(type, earlier)
+    this.#handlers.delete(type)
+    if (typeof handler === 'function') {
+      this.#handlers.set(type, handler)
+      this.addEventListener(type, handler)
+    }
+  }
+
+  get onopen () { return this.#handlers.get('open') ?? null }
+  set onopen (handler) { this.#setHandler('open', handler) }
+  get onmessage () { return this.#handlers.get('message') ?? null }
+  set onmessage (handler) { this.#setHandler('message', handler) }
+  get onerror () { return this.#handlers.get('error') ?? null }
+  set onerror (handler) { this.#setHandler('error', handler) }
+  get onclose () { return this.#handlers.get('close') ?? null }
+  set onclose (handler) { this.#setHandler('close', handler) }
+
+  // ---------------------------------------------------------------------- iteration
+
+  #next () {
+    const message = this.#messages.shift()
+    if (message !== undefined) {
+      this.#call.consume(message.length)
+      return Promise.resolve(message.data)
+    }
+    if (this.#error !== null) return Promise.reject(this.#error)
+    if (this.#readyState >= CLOSING) return Promise.resolve(null)
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
+  }
+
+  async * [Symbol.asyncIterator] () {
+    try {
+      for (let message = await this.#next(); message !== null; message = await this.#next()) yield message
+    } finally {
+      this.#leave(1000, '')
+    }
+  }
+
+  get [Symbol.toStringTag] () {
+    return 'WebSocket'
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')] (_depth, options, inspect) {
+    return `PythonWebSocket ${inspect({ url: this.#url, readyState: this.#readyState, protocol: this.#protocol, closed: this.#closing }, options)}`
+  }
+}
+
+function describe (target, headers, protocols) {
+  const isFields = typeof target === 'object' && target !== null && !(target instanceof URL)
+  const fields = isFields ? { ...target, websocket: true } : { url: target, headers, websocket: true }
+  const offered = protocols === undefined ? [] : [].concat(protocols)
+  if (offered.length > 0) {
+    const { Headers } = require('./headers.js')
+    fields.headers = new Headers(fields.headers)
+    fields.headers.set('sec-websocket-protocol', offered.join(', '))
+  }
+  return fields
+}
+
+function toBytes (data) {
+  if (typeof data === 'string') return Buffer.from(data)
+  if (Buffer.isBuffer(data)) return data
+  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  if (data instanceof ArrayBuffer) return Buffer.from(data)
+  throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT',
+    `a message must be a string, Buffer, ArrayBuffer or view, not ${data === null ? 'null' : typeof data}`)
+}
+
+module.exports = { PythonWebSocket }

@@ -1,0 +1,303 @@
+//! Lifespan: the scope, the messages an application receives, and those it sends (specs/lifespan.rst).
+//!
+//! One task for each application, from its load to the handler's close. Its `receive` waits on a tokio channel; what it
+//! sends settles the startup and the shutdown. All of it runs on the Python thread but the channel.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use tokio::sync::mpsc;
+
+use super::event_loop::EventLoop;
+use super::info::AsgiInfo;
+use super::message::SentMessage;
+use super::order::{self, Step};
+use crate::error::HandlerError;
+
+// ---------------------------------------------------------------------------- scope
+
+/// The scope of a lifespan.
+pub(super) struct LifespanScope;
+
+impl LifespanScope {
+    /// `state` itself, not a copy: what the application puts there reaches its requests.
+    pub(super) fn build<'py>(py: Python<'py>, state: &Py<PyDict>) -> PyResult<Bound<'py, PyDict>> {
+        let scope = PyDict::new(py);
+        scope.set_item(intern!(py, "type"), intern!(py, "lifespan"))?;
+        scope.set_item(intern!(py, "asgi"), AsgiInfo::LIFESPAN.to_dict(py)?)?;
+        scope.set_item(intern!(py, "state"), state)?;
+        Ok(scope)
+    }
+}
+
+// ------------------------------------------------------------------ receive messages
+
+/// What an application receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LifespanReceiveMessage {
+    /// `lifespan.startup`
+    Startup,
+    /// `lifespan.shutdown`
+    Shutdown,
+}
+
+impl LifespanReceiveMessage {
+    fn to_dict(self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        let kind = match self {
+            Self::Startup => intern!(py, "lifespan.startup"),
+            Self::Shutdown => intern!(py, "lifespan.shutdown"),
+        };
+        let dict = PyDict::new(py);
+        dict.set_item(intern!(py, "type"), kind)?;
+        Ok(dict.unbind())
+    }
+}
+
+// --------------------------------------------------------------------- send messages
+
+/// What an application sends.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum LifespanSendMessage {
+    /// `lifespan.startup.complete`
+    StartupComplete,
+    /// `lifespan.startup.failed`
+    StartupFailed(String),
+    /// `lifespan.shutdown.complete`
+    ShutdownComplete,
+    /// `lifespan.shutdown.failed`
+    ShutdownFailed(String),
+}
+
+impl LifespanSendMessage {
+    fn extract(message: &SentMessage<'_, '_>, py: Python<'_>) -> PyResult<Self> {
+        let kind = message.kind()?.str()?.to_string_lossy().into_owned();
+        let reason = || message.text(intern!(py, "message")).map(Option::unwrap_or_default);
+        match kind.as_str() {
+            "lifespan.startup.complete" => Ok(Self::StartupComplete),
+            "lifespan.startup.failed" => Ok(Self::StartupFailed(reason()?)),
+            "lifespan.shutdown.complete" => Ok(Self::ShutdownComplete),
+            "lifespan.shutdown.failed" => Ok(Self::ShutdownFailed(reason()?)),
+            _ => Err(PyValueError::new_err(format!("unknown ASGI message type `{kind}` in a lifespan"))),
+        }
+    }
+
+    fn order(&self) -> order::Send {
+        match self {
+            Self::StartupComplete => order::Send::StartupComplete,
+            Self::StartupFailed(_) => order::Send::StartupFailed,
+            Self::ShutdownComplete | Self::ShutdownFailed(_) => order::Send::ShutdownDone,
+        }
+    }
+}
+
+// ----------------------------------------------------------------------- the lifespan
+
+/// Told once how a startup or a shutdown ended.
+pub(super) type Tell = Box<dyn FnOnce(Python<'_>, Result<(), HandlerError>) + Send>;
+
+/// Told how the startup ended: the application's own requests wait for it.
+type Started = Box<dyn FnOnce(Python<'_>, Result<(), HandlerError>) + Send>;
+
+struct State {
+    order: order::Lifespan,
+    started: Option<Started>,
+    stopped: Vec<Tell>,
+    task: Option<Py<PyAny>>,
+}
+
+/// The lifespan of one application.
+pub(super) struct Lifespan {
+    to_application: mpsc::UnboundedSender<LifespanReceiveMessage>,
+    from_us: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<LifespanReceiveMessage>>>,
+    /// Whether an application that knows no lifespan is an error.
+    required: bool,
+    state: Mutex<State>,
+}
+
+impl Lifespan {
+    /// Starts the lifespan task of an application; `started` is told how the startup ended.
+    pub(super) fn start(
+        py: Python<'_>,
+        callable: &Py<PyAny>,
+        state: &Py<PyDict>,
+        required: bool,
+        started: Started,
+    ) -> Arc<Self> {
+        // Never more than two messages are in it: startup and shutdown.
+        let (to_application, from_us) = mpsc::unbounded_channel();
+        let lifespan = Arc::new(Self {
+            to_application,
+            from_us: Arc::new(tokio::sync::Mutex::new(from_us)),
+            required,
+            state: Mutex::new(State {
+                order: order::Lifespan::Starting,
+                started: Some(started),
+                stopped: Vec::new(),
+                task: None,
+            }),
+        });
+        let _ = lifespan.to_application.send(LifespanReceiveMessage::Startup);
+        if let Err(error) = lifespan.call(py, callable, state) {
+            lifespan.ended(py, Some(error));
+        }
+        lifespan
+    }
+
+    fn call(self: &Arc<Self>, py: Python<'_>, callable: &Py<PyAny>, state: &Py<PyDict>) -> PyResult<()> {
+        let scope = LifespanScope::build(py, state)?;
+        let receive = Py::new(py, LifespanReceiver(Arc::clone(&self.from_us)))?;
+        let send = Py::new(py, LifespanSender(Arc::clone(self)))?;
+        let awaitable = callable.bind(py).call1((scope, receive, send))?;
+        let task = EventLoop::get().start_task(py, awaitable)?;
+        self.state.lock().task = Some(task.clone_ref(py));
+        task.call_method1(
+            py,
+            intern!(py, "add_done_callback"),
+            (Py::new(py, LifespanDone(Arc::clone(self)))?,),
+        )?;
+        Ok(())
+    }
+
+    /// The task, for the end of the process.
+    pub(super) fn task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.lock().task.as_ref().map(|task| task.clone_ref(py))
+    }
+
+    /// Asks for the shutdown; `tell` is told how it ended, at once if nothing runs.
+    pub(super) fn stop(&self, py: Python<'_>, tell: Tell) {
+        let is_running = {
+            let mut state = self.state.lock();
+            if state.order == order::Lifespan::Done {
+                false
+            } else {
+                state.stopped.push(tell);
+                let _ = self.to_application.send(LifespanReceiveMessage::Shutdown);
+                return;
+            }
+        };
+        debug_assert!(!is_running);
+        tell(py, Ok(()));
+    }
+
+    fn send(&self, py: Python<'_>, message: LifespanSendMessage) -> PyResult<()> {
+        let (started, stopped) = {
+            let mut state = self.state.lock();
+            match state.order.step(message.order()) {
+                Step::Next(next) => state.order = next,
+                Step::Ignored | Step::Refused => {
+                    return Err(PyRuntimeError::new_err(format!(
+                        "unexpected ASGI message in a lifespan: expected {}",
+                        state.order.expected()
+                    )));
+                }
+            }
+            match &message {
+                LifespanSendMessage::StartupComplete | LifespanSendMessage::StartupFailed(_) => {
+                    (state.started.take(), Vec::new())
+                }
+                _ => (None, std::mem::take(&mut state.stopped)),
+            }
+        };
+        // Told without the lock: it may start requests.
+        let result = match message {
+            LifespanSendMessage::StartupFailed(message) => Err(HandlerError::Startup(message)),
+            LifespanSendMessage::ShutdownFailed(message) => Err(HandlerError::Shutdown(message)),
+            _ => Ok(()),
+        };
+        for tell in started.into_iter().chain(stopped) {
+            tell(py, result.clone());
+        }
+        Ok(())
+    }
+
+    /// The task has ended, or never began.
+    fn ended(&self, py: Python<'_>, raised: Option<PyErr>) {
+        let (order, started, stopped) = {
+            let mut state = self.state.lock();
+            state.task = None;
+            let order = std::mem::replace(&mut state.order, order::Lifespan::Done);
+            (order, state.started.take(), std::mem::take(&mut state.stopped))
+        };
+        // An application that raises or returns during startup knows no lifespan, says the specification.
+        let startup = if self.required {
+            let reason = match &raised {
+                Some(error) => crate::python::exception::describe(py, error).traceback,
+                None => "it returned before `lifespan.startup.complete`".to_owned(),
+            };
+            Err(HandlerError::Startup(reason))
+        } else {
+            Ok(())
+        };
+        if let Some(started) = started {
+            log::debug!("an application without lifespan");
+            started(py, startup);
+        } else if let Some(error) = &raised
+            && order == order::Lifespan::Running
+        {
+            crate::python::exception::log(py, "exception in the lifespan of an ASGI application", error);
+        }
+        let shutdown = match &raised {
+            Some(error) if order == order::Lifespan::Running => {
+                Err(HandlerError::Shutdown(crate::python::exception::describe(py, error).to_string()))
+            }
+            _ => Ok(()),
+        };
+        for tell in stopped {
+            tell(py, shutdown.clone());
+        }
+    }
+}
+
+/// The `receive` of a lifespan.
+#[pyclass(frozen, module = "python_node")]
+struct LifespanReceiver(Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<LifespanReceiveMessage>>>);
+
+#[pymethods]
+impl LifespanReceiver {
+    fn __call__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let messages = Arc::clone(&self.0);
+        pyo3_async_runtimes::tokio::future_into_py(py, async move {
+            let message = messages.lock().await.recv().await;
+            match message {
+                Some(message) => Python::attach(|py| message.to_dict(py)),
+                // The other end lives as long as the lifespan: only after it can it be gone.
+                None => Err(PyRuntimeError::new_err("the lifespan has ended")),
+            }
+        })
+    }
+}
+
+/// The `send` of a lifespan.
+#[pyclass(frozen, module = "python_node")]
+struct LifespanSender(Arc<Lifespan>);
+
+#[pymethods]
+impl LifespanSender {
+    fn __call__(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let message = LifespanSendMessage::extract(&SentMessage::new(message)?, py)?;
+        self.0.send(py, message)?;
+        Ok(EventLoop::get().done(py))
+    }
+}
+
+/// The done-callback of a lifespan's task.
+#[pyclass(frozen, module = "python_node")]
+struct LifespanDone(Arc<Lifespan>);
+
+#[pymethods]
+impl LifespanDone {
+    fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        let raised = if task.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+            None
+        } else {
+            let raised = task.call_method0(intern!(py, "exception"))?;
+            (!raised.is_none()).then(|| PyErr::from_value(raised))
+        };
+        self.0.ended(py, raised);
+        Ok(())
+    }
+}

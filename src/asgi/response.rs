@@ -1,0 +1,141 @@
+//! The HTTP response of one connection, as far as it was sent: what becomes of each `send`.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use super::connection::{Sent, disconnected};
+use super::http::{HttpSendMessage, RequestFacts};
+use super::order::{self, Step};
+use crate::exchange::{AppHalf, Mode, NoticeKind, ResponseHead};
+
+/// See the module.
+pub(super) struct Response {
+    order: order::Http,
+    /// The start, until the first body message: a whole response crosses to JavaScript once.
+    held: Option<ResponseHead>,
+    /// The body of a buffered response.
+    collected: Vec<u8>,
+    trailers: Vec<u8>,
+    is_head: bool,
+}
+
+impl Response {
+    /// Nothing was sent.
+    pub(super) fn new(facts: &RequestFacts) -> Self {
+        Self {
+            order: order::Http::Idle,
+            held: None,
+            collected: Vec::new(),
+            trailers: Vec::new(),
+            is_head: facts.is_head,
+        }
+    }
+
+    /// Whether the last message was sent.
+    pub(super) fn is_done(&self) -> bool {
+        self.order == order::Http::Done
+    }
+
+    /// The application has ended: nothing more comes. Says how far it got.
+    pub(super) fn abandon(&mut self) -> order::Http {
+        self.held = None;
+        std::mem::replace(&mut self.order, order::Http::Done)
+    }
+
+    /// Takes a message.
+    ///
+    /// # Errors
+    /// `RuntimeError` out of order, [`super::connection::ClientDisconnected`] if nobody gets it.
+    pub(super) fn send(&mut self, half: &AppHalf, message: HttpSendMessage) -> PyResult<Sent> {
+        match self.order.step(message.order()) {
+            Step::Next(_) if half.is_disconnected() => return Err(disconnected()),
+            Step::Next(next) => self.order = next,
+            Step::Ignored => return Ok(Sent::Done),
+            Step::Refused => {
+                return Err(PyRuntimeError::new_err(format!(
+                    "unexpected ASGI message `{}`: expected `{}`",
+                    message.name(),
+                    self.order.expected()
+                )));
+            }
+        }
+        match message {
+            HttpSendMessage::Start { head, .. } => {
+                self.held = Some(head);
+                return Ok(if half.mode == Mode::Stream { Sent::Held } else { Sent::Done });
+            }
+            HttpSendMessage::Body { body, .. } => {
+                let body = if self.is_head { Vec::new() } else { body };
+                return Ok(self.body(half, body));
+            }
+            HttpSendMessage::Trailers { headers, .. } => {
+                self.trailers.extend(headers);
+                if self.is_done() {
+                    half.notice(NoticeKind::Trailers, std::mem::take(&mut self.trailers));
+                    self.finish(half);
+                }
+            }
+            HttpSendMessage::ZeroCopySend { slice, .. } => {
+                self.release_head(half);
+                if !self.is_head {
+                    half.notice(NoticeKind::ZeroCopySend, slice.give_away());
+                }
+                if self.is_done() {
+                    self.finish(half);
+                }
+            }
+            HttpSendMessage::Notice(NoticeKind::PathSend, fields) => {
+                self.release_head(half);
+                if !self.is_head {
+                    half.notice(NoticeKind::PathSend, fields);
+                }
+                if self.is_done() {
+                    self.finish(half);
+                }
+            }
+            HttpSendMessage::Notice(kind, fields) => half.notice(kind, fields),
+        }
+        Ok(Sent::Done)
+    }
+
+    /// Passes a part of the body on.
+    fn body(&mut self, half: &AppHalf, body: Vec<u8>) -> Sent {
+        let is_last = self.is_done();
+        if half.mode == Mode::Buffered {
+            if self.collected.is_empty() {
+                self.collected = body;
+            } else {
+                self.collected.extend_from_slice(&body);
+            }
+            if is_last {
+                self.finish(half);
+            }
+            return Sent::Done;
+        }
+        if is_last && let Some(head) = self.held.take() {
+            half.respond(head, body);
+            return Sent::Done;
+        }
+        self.release_head(half);
+        let room = body.is_empty() || half.chunk(body);
+        if is_last {
+            half.finish();
+        }
+        if room || is_last { Sent::Done } else { Sent::Full }
+    }
+
+    /// The response is complete.
+    fn finish(&mut self, half: &AppHalf) {
+        match self.held.take() {
+            Some(head) => half.respond(head, std::mem::take(&mut self.collected)),
+            None => half.finish(),
+        }
+    }
+
+    /// Sends a start that was held: its body is long in coming, or does not come this way.
+    pub(super) fn release_head(&mut self, half: &AppHalf) {
+        if let Some(head) = self.held.take() {
+            half.start(head);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+// The declarations say what the package does: index.d.ts and http.d.ts have every export and every public
+// member that the runtime has, and no other; every error code is declared and in the README; tsc takes
+// test/types/ under each kind of module resolution; and every example of the declarations and of the
+// README prints what its comments say.
+
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+import os from 'node:os'
+import path from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import * as main from '@platformatic/python-node'
+import * as http from '@platformatic/python-node/http'
+
+const require = createRequire(import.meta.url)
+const ts = require('typescript')
+const { readOptions } = require('../lib/options.js')
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const NAME = '@platformatic/python-node'
+const LIMIT = { timeout: 120_000 }
+
+const read = name => fs.readFileSync(path.join(ROOT, name), 'utf8')
+
+/** Static methods between the modules of lib/, which only JavaScript's lack of packages makes visible. */
+const INTERNAL = {
+  Headers: ['count', 'fromText', 'toLines'],
+  PythonHandlerError: ['fromNative'],
+  Request: ['attach', 'cross', 'isWebSocket'],
+  Response: ['received']
+}
+
+// --------------------------------------------------------------------------------------- the declarations
+
+const program = ts.createProgram([path.join(ROOT, 'index.d.ts'), path.join(ROOT, 'http.d.ts')], {
+  module: ts.ModuleKind.Node16, target: ts.ScriptTarget.ES2022, types: ['node'], noEmit: true
+})
+const checker = program.getTypeChecker()
+
+/** The values, not the types, that a declaration file exports: name → symbol. */
+function declaredValues (name) {
+  const file = checker.getSymbolAtLocation(program.getSourceFile(path.join(ROOT, name)))
+  const symbols = checker.getExportsOfModule(file).map(symbol => {
+    return [symbol.name, symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol]
+  })
+  return new Map(symbols.filter(([, symbol]) => symbol.flags & ts.SymbolFlags.Value))
+}
+
+/** `name` for a method, `get name` and `set name` for accessors, `[Symbol.iterator]` for symbols. */
+function declaredMembers (declaration, isStatic) {
+  const members = declaration.members.filter(member => {
+    return Boolean(ts.getCombinedModifierFlags(member) & ts.ModifierFlags.Static) === isStatic
+  })
+  return members.flatMap(member => {
+    if (ts.isMethodDeclaration(member)) return member.name.getText()
+    if (ts.isGetAccessor(member)) return `get ${member.name.getText()}`
+    if (ts.isSetAccessor(member)) return `set ${member.name.getText()}`
+    return []
+  })
+}
+
+function runtimeMembers (object) {
+  return Reflect.ownKeys(object).flatMap(key => {
+    const wellKnown = typeof key === 'symbol' && key.description.startsWith('Symbol.')
+    const name = wellKnown ? `[${key.description}]` : key
+    // A symbol of somebody else's, such as Node's for util.inspect.
+    if (typeof name === 'symbol' || name === 'constructor') return []
+    const { get, set, value } = Object.getOwnPropertyDescriptor(object, key)
+    if (typeof value === 'function') return name
+    return [get && `get ${name}`, set && `set ${name}`].filter(Boolean)
+  })
+}
+
+/** The names in an interface of index.d.ts. */
+function declaredFields (name) {
+  const { statements } = program.getSourceFile(path.join(ROOT, 'index.d.ts'))
+  const declaration = statements.find(node => ts.isInterfaceDeclaration(node) && node.name.text === name)
+  return declaration.members.map(member => member.name.text)
+}
+
+/** Which properties of an object a function reads. */
+function fieldsRead (object, use) {
+  const names = new Set()
+  use(new Proxy(object, {
+    get (target, name) {
+      names.add(name)
+      return target[name]
+    }
+  }))
+  return sorted(names)
+}
+
+const sorted = names => [...new Set(names)].sort()
+
+describe('the declarations and the runtime have the same', () => {
+  for (const [file, exported] of [['index.d.ts', main], ['http.d.ts', http]]) {
+    test(`exports: ${file}`, LIMIT, () => {
+      const names = Object.keys(exported).filter(name => name !== 'default' && name !== 'module.exports')
+      assert.deepEqual(sorted(declaredValues(file).keys()), sorted(names))
+    })
+
+    const classes = [...declaredValues(file)].filter(([, symbol]) => symbol.flags & ts.SymbolFlags.Class)
+    for (const [name, symbol] of classes) {
+      test(`members: ${name}`, LIMIT, () => {
+        const [declaration] = symbol.declarations
+        assert.deepEqual(sorted(declaredMembers(declaration, false)), sorted(runtimeMembers(exported[name].prototype)))
+        const statics = runtimeMembers(exported[name]).filter(member => !INTERNAL[name]?.includes(member))
+        assert.deepEqual(sorted(declaredMembers(declaration, true)), sorted(statics))
+      })
+    }
+  }
+
+  test('exports by require and by import', LIMIT, () => {
+    const required = require(NAME)
+    for (const name of Object.keys(required)) assert.equal(main[name], required[name], name)
+    assert.equal(main.default, required)
+  })
+
+  test('options of a handler', LIMIT, () => {
+    assert.deepEqual(sorted(declaredFields('PythonHandlerOptions')), fieldsRead({}, options => readOptions(options)))
+  })
+
+  test('fields of a request', LIMIT, () => {
+    const read = fieldsRead({ method: 'POST', url: '/' }, options => main.Request.cross(new main.Request(options), true))
+    assert.deepEqual(sorted(declaredFields('RequestOptions')), read)
+  })
+
+  test('fields of a response', LIMIT, () => {
+    assert.deepEqual(sorted(declaredFields('ResponseOptions')), fieldsRead({}, options => new main.Response(options)))
+  })
+})
+
+// ---------------------------------------------------------------------------------------- the error codes
+
+describe('every error code of lib/ and src/', () => {
+  const codesIn = text => sorted(text.match(/\bERR_PYTHON_[A-Z][A-Z0-9_]*\b/g) ?? [])
+  const sources = ['lib', 'src'].flatMap(folder => {
+    const names = fs.readdirSync(path.join(ROOT, folder), { recursive: true })
+    return names.filter(name => /\.(js|rs)$/.test(name)).map(name => path.join(folder, name))
+  })
+  const codes = codesIn(sources.map(read).join('\n'))
+
+  test('is in PythonHandlerErrorCode, and no other is', LIMIT, () => {
+    const file = program.getSourceFile(path.join(ROOT, 'index.d.ts'))
+    const union = file.statements.find(node => ts.isTypeAliasDeclaration(node) && node.name.text === 'PythonHandlerErrorCode')
+    assert.deepEqual(sorted(union.type.types.map(type => type.literal.text)), codes)
+  })
+
+  test('has a row in the README, and no other has', LIMIT, () => {
+    const rows = read('README.md').split('\n').filter(line => line.startsWith('| `ERR_PYTHON_'))
+    assert.deepEqual(sorted(rows.map(row => row.split('`')[1])), codes)
+    assert.equal(rows.length, codes.length)
+  })
+
+  test('that a doc comment names exists', LIMIT, () => {
+    for (const name of ['index.d.ts', 'http.d.ts', 'README.md']) {
+      assert.deepEqual(codesIn(read(name)).filter(code => !codes.includes(code)), [], name)
+    }
+  })
+})
+
+// --------------------------------------------------------------------------------------------------- tsc
+
+describe('tsc takes test/types', () => {
+  const folder = path.join(ROOT, 'test', 'types')
+  const { config } = ts.readConfigFile(path.join(folder, 'tsconfig.json'), ts.sys.readFile)
+  const variants = {
+    node16: {},
+    nodenext: { module: 'nodenext', moduleResolution: 'nodenext', exactOptionalPropertyTypes: true },
+    bundler: { module: 'esnext', moduleResolution: 'bundler', lib: ['es2023', 'esnext.disposable', 'dom', 'dom.iterable'] }
+  }
+  for (const [name, options] of Object.entries(variants)) {
+    test(`with module resolution ${name}`, LIMIT, () => {
+      const compilerOptions = { ...config.compilerOptions, ...options }
+      const parsed = ts.parseJsonConfigFileContent({ ...config, compilerOptions }, ts.sys, folder)
+      assert.ok(parsed.fileNames.length > 2)
+      const { options: used } = parsed
+      // Bundlers know no `import … = require(…)`.
+      const fileNames = parsed.fileNames.filter(file => name !== 'bundler' || !file.endsWith('.cts'))
+      const problems = [...parsed.errors, ...ts.getPreEmitDiagnostics(ts.createProgram(fileNames, used))]
+      const format = { getCanonicalFileName: file => file, getCurrentDirectory: () => ROOT, getNewLine: () => '\n' }
+      assert.equal(ts.formatDiagnostics(problems, format), '')
+    })
+  }
+})
+
+// ---------------------------------------------------------------------------------------------- examples
+
+/** The fenced blocks of a language, with the line they begin at. */
+function blocksOf (text, language) {
+  const bare = text.replace(/^ *\* ?/gm, '')
+  const blocks = bare.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))
+  return [...blocks].map(({ 1: code, index }) => ({ code, line: bare.slice(0, index).split('\n').length }))
+}
+
+/** What `console.log(…) // text` says it prints. */
+const promised = code => [...code.matchAll(/^ *console\.log\(.*\) \/\/ (.*)$/gm)].map(match => match[1])
+
+describe('examples', () => {
+  let folder
+  before(() => {
+    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'python-node-types-'))
+    fs.mkdirSync(path.join(folder, 'node_modules', '@platformatic'), { recursive: true })
+    fs.symlinkSync(ROOT, path.join(folder, 'node_modules', NAME), 'junction')
+  })
+  after(() => fs.rmSync(folder, { recursive: true, force: true }))
+
+  test('of index.d.ts print what they say', LIMIT, () => {
+    useFixture(folder)
+    for (const { code, line } of blocksOf(read('index.d.ts'), 'js')) {
+      const used = Object.keys(main).filter(name => new RegExp(`\\b${name}\\b`).test(code))
+      const missing = used.filter(name => !new RegExp(`^import .*\\b${name}\\b`, 'm').test(code))
+      const file = `line-${line}.mjs`
+      fs.writeFileSync(path.join(folder, file), `import { ${missing.join(', ')} } from '${NAME}'\n${code}`)
+      const { stdout, stderr, status } = spawnSync(process.execPath, [file], { cwd: folder, encoding: 'utf8' })
+      assert.ok(promised(code).length > 0, `index.d.ts:${line} says nothing of what it prints`)
+      assert.deepEqual({ line, status, stderr, printed: stdout.trim().split('\n') },
+        { line, status: 0, stderr: '', printed: promised(code) })
+    }
+  })
+
+  test('of http.d.ts serves', LIMIT, async t => {
+    useFixture(folder)
+    const [{ code }] = blocksOf(read('http.d.ts'), 'js')
+    const { url } = await serve(t, folder, 'server.cjs', code)
+    assert.equal(await (await fetch(`${url}/hello`)).text(), 'Hello')
+  })
+
+  test('of the README works as pasted', LIMIT, async t => {
+    const readme = read('README.md')
+    const [application] = blocksOf(readme, 'python')
+    const [{ code }] = blocksOf(readme, 'js')
+    fs.writeFileSync(path.join(folder, 'main.py'), application.code)
+    const { url, printed } = await serve(t, folder, 'server.mjs', code)
+    assert.deepEqual(printed, promised(code))
+    const response = await fetch(`${url}/hello`, {
+      method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"name": "fetch"}'
+    })
+    assert.deepEqual(await response.json(), { message: 'Hello, fetch!' })
+  })
+})
+
+function useFixture (folder) {
+  fs.copyFileSync(path.join(ROOT, 'test', 'fixtures', 'declarations.py'), path.join(folder, 'main.py'))
+}
+
+/** Runs an example that listens on port 3000, on a free one. Resolves with what it printed before it listened. */
+async function serve (t, folder, file, code) {
+  const listen = /\.listen\(3000(, '127\.0\.0\.1')?\)/
+  assert.match(code, listen)
+  fs.writeFileSync(path.join(folder, file),
+    code.replace(listen, '.listen(0, "127.0.0.1", function () { console.log(`port ${this.address().port}`) })'))
+  const child = spawn(process.execPath, [file], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => {
+    child.kill()
+    return child.exitCode ?? child.signalCode ?? once(child, 'exit')
+  })
+  let text = ''
+  for await (const chunk of child.stdout.setEncoding('utf8')) {
+    text += chunk
+    const port = /^port (\d+)\n/m.exec(text)
+    if (port) return { url: `http://127.0.0.1:${port[1]}`, printed: text.slice(0, port.index).split('\n').slice(0, -1) }
+  }
+  throw new Error(`${file} ended before it listened; it printed: ${text}`)
+}
