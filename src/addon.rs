@@ -176,7 +176,6 @@ impl PythonHandler {
 
     /// Gives a request to the application. `more`: the body will be written. Returns what is wrong with it, if anything is.
     #[napi(catch_unwind)]
-    #[expect(clippy::too_many_arguments, reason = "one crossing for a request, plain values")]
     pub fn submit<'env>(
         &self,
         env: &'env Env,

@@ -16,6 +16,7 @@
     any(test, not(feature = "addon")),
     expect(dead_code, reason = "Node-API's entry points, the users of much of this, are not built then")
 )]
+#![cfg_attr(not(feature = "addon"), expect(unused_imports, reason = "as above"))]
 
 mod error;
 mod exchange;

@@ -55,6 +55,21 @@ function recorder () {
   }
 }
 
+/** Fails the test if anything is reported or thrown into the process. */
+function quiet (t) {
+  const { errors, onError } = recorder()
+  const thrown = []
+  const take = error => thrown.push(error)
+  process.on('uncaughtException', take)
+  process.on('unhandledRejection', take)
+  t.after(() => {
+    process.off('uncaughtException', take)
+    process.off('unhandledRejection', take)
+    assert.deepEqual([...errors, ...thrown], [])
+  })
+  return { onError }
+}
+
 async function collect (stream) {
   const chunks = []
   for await (const chunk of stream) chunks.push(chunk)
@@ -191,7 +206,7 @@ test('OPTIONS * keeps its asterisk', { timeout }, async t => {
 })
 
 describe('requests that are refused', () => {
-  const head = 'Host: a\r\nConnection: close\r\n'
+  const head = 'Host: a\r\n'
   for (const [what, text, status, options] of [
     ['two Host headers', `GET /scope HTTP/1.1\r\nHost: b\r\n${head}\r\n`, 400],
     ['an unknown transfer coding', `POST /scope HTTP/1.1\r\n${head}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`, 501],
@@ -200,6 +215,8 @@ describe('requests that are refused', () => {
     ['two framings, through the lenient parser',
       `POST /scope HTTP/1.1\r\n${head}Content-Length: 30\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, 400,
       { insecureHTTPParser: true }],
+    ['a control character in a header, through the lenient parser',
+      `GET /scope HTTP/1.1\r\n${head}Connection: close\r\nX-Control: a\x01b\r\n\r\n`, 400, { insecureHTTPParser: true }],
     ['a target of another scheme', `GET ftp://a/b HTTP/1.1\r\n${head}\r\n`, 400],
     ['user information in the target', `GET http://user@a/ HTTP/1.1\r\n${head}\r\n`, 400],
     ['an asterisk with another method than OPTIONS', `GET * HTTP/1.1\r\n${head}\r\n`, 400]
@@ -234,10 +251,21 @@ describe('request bodies', () => {
     })
   }
 
-  test('a body that came with its head is one message', { timeout }, async t => {
+  test('a POST without length or coding has no body', { timeout }, async t => {
     const { port } = await listen(t)
-    const text = await raw(port, 'POST /digest HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello')
-    assert.equal(JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4)).messages, 1)
+    assert.match(await raw(port, 'POST /digest HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), /"length": 0/)
+  })
+
+  test('a body that came with its head goes to the handler whole', { timeout }, async t => {
+    let body
+    const { port } = await serve(t, createRequestListener({
+      async handleStream (request) {
+        body = request.body
+        return new Response({ status: 204 })
+      }
+    }))
+    await raw(port, 'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello')
+    assert.deepEqual(body, Buffer.from('hello'))
   })
 
   test('the first piece of the response comes before the request has ended', { timeout }, async t => {
@@ -278,6 +306,20 @@ describe('request bodies', () => {
     assert.equal(first.status, 200)
     const second = await request(port, { agent, path: '/ignore' })
     assert.equal(second.status, 200)
+    assert.equal(first.res.socket, second.res.socket)
+  })
+
+  test('a handler that stops in the middle of the body leaves the connection usable', { timeout }, async t => {
+    const { port } = await serve(t, createRequestListener({
+      async handleStream ({ body }) {
+        if (!Buffer.isBuffer(body)) await body[Symbol.asyncIterator]().next()
+        return new Response({ status: 200 })
+      }
+    }))
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    t.after(() => agent.destroy())
+    const first = await request(port, { agent, method: 'POST', body: randomBytes(4 << 20) })
+    const second = await request(port, { agent })
     assert.equal(first.res.socket, second.res.socket)
   })
 
@@ -339,6 +381,14 @@ describe('responses', () => {
     assert.equal(String(chunk), 'data: first\n\n')
     req.destroy()
     assert.equal(await json(port, { path: '/wait?gone:sse' }), 'gone:sse')
+  })
+
+  test('the head is sent while the application waits before its first chunk', { timeout }, async t => {
+    const { port } = await listen(t)
+    const req = http.get({ port, host: '127.0.0.1', path: '/head-only', agent: false })
+    const [res] = await once(req, 'response')
+    res.on('error', () => {})
+    req.destroy()
   })
 
   test('an application that sends faster than the client reads is held back', { timeout }, async t => {
@@ -410,30 +460,26 @@ describe('responses', () => {
     })
   }
 
-  test('a status that is not final is a 500', { timeout }, async t => {
-    const { reported, onError } = recorder()
-    const { port } = await listen(t, { onError })
-    assert.equal((await request(port, { path: '/status?101' })).status, 500)
-    assert.match((await reported).code, /^ERR_PYTHON_/)
-  })
+  for (const [what, status, headers, expected, lengths] of [
+    ['a status that is not final is a 500', 101, [], 500, ['22']],
+    ['a content-length that is no number is a 500', 200, [['content-length', '5x']], 500, ['22']],
+    ['two different values of content-length are a 500', 200, [['content-length', '5'], ['content-length', '6']], 500, ['22']],
+    ['the same content-length twice is sent once', 200, [['content-length', '5'], ['content-length', '5']], 200, ['5']],
+    ['a 204 has no content-length', 204, [['content-length', '5']], 204, []]
+  ]) {
+    test(what, { timeout }, async t => {
+      const { errors, onError } = recorder()
+      const response = new Response({ status, headers, body: 'hello' })
+      const { port } = await serve(t, createRequestListener({ handleStream: async () => response }, { onError, exposeErrors: false }))
+      const text = await raw(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+      assert.match(text, new RegExp(`^HTTP/1.1 ${expected} `))
+      assert.deepEqual([...text.matchAll(/^content-length: (\d+)/gim)].map(([, length]) => length), lengths)
+      assert.deepEqual(errors.map(({ code }) => code), expected === 500 ? ['ERR_PYTHON_INVALID_RESPONSE'] : [])
+    })
+  }
 })
 
 describe('clients that leave', () => {
-  /** Fails the test if anything is reported or thrown into the process. */
-  function quiet (t) {
-    const { errors, onError } = recorder()
-    const thrown = []
-    const take = error => thrown.push(error)
-    process.on('uncaughtException', take)
-    process.on('unhandledRejection', take)
-    t.after(() => {
-      process.off('uncaughtException', take)
-      process.off('unhandledRejection', take)
-      assert.deepEqual([...errors, ...thrown], [])
-    })
-    return { onError }
-  }
-
   test('before the head', { timeout }, async t => {
     const { port } = await listen(t, quiet(t))
     const req = http.get({ port, host: '127.0.0.1', path: '/hang?one', agent: false })
@@ -465,7 +511,8 @@ describe('clients that leave', () => {
   })
 
   test('before the listener was called: the application is not', { timeout }, async t => {
-    const listener = createRequestListener({ handleStream: () => assert.fail('the handler was called') }, quiet(t))
+    let calls = 0
+    const listener = createRequestListener({ async handleStream () { calls++ } }, quiet(t))
     const called = new Promise(resolve => {
       serve(t, async (req, res) => {
         await once(res, 'close')
@@ -477,6 +524,8 @@ describe('clients that leave', () => {
       })
     })
     await called
+    await sleep(0)
+    assert.equal(calls, 0)
   })
 
   test('under HTTP/2, just before the head of a response that has no body to send', { timeout }, async t => {
@@ -496,6 +545,26 @@ describe('clients that leave', () => {
     t.after(() => client.destroy())
     client.request({ ':method': 'HEAD' }).on('error', () => {})
     await told
+  })
+
+  test('when another part of the server destroys the response just before a write', { timeout }, async t => {
+    let response
+    const listener = createRequestListener({
+      handleStream: async () => ({
+        status: 200,
+        headers: new Headers(),
+        complete: false,
+        async next () {
+          response.destroy()
+          return Buffer.from('too late')
+        }
+      })
+    }, quiet(t))
+    const { port } = await serve(t, (req, res) => {
+      response = res
+      listener(req, res)
+    })
+    await assert.rejects(request(port), { code: 'ECONNRESET' })
   })
 
   test('with a pipelined request whose turn has not come', { timeout }, async t => {
@@ -650,6 +719,8 @@ describe('Express and Connect', () => {
     })
     const deep = await json(port, { path: '/mount/scope?q' })
     assert.deepEqual([deep.root_path, deep.path, deep.query_string], ['/mount', '/mount/scope', 'q'])
+    const bare = await json(port, { path: '/mount?q' })
+    assert.deepEqual([bare.root_path, bare.path, bare.query_string], ['/mount', '/mount', 'q'])
   })
 
   test('headers of middleware stay, cookies of both are kept', { timeout }, async t => {
@@ -776,12 +847,43 @@ describe('HTTP/2', () => {
   })
 
   test('a cancelled stream tells the application, others go on', { timeout }, async t => {
-    const { client } = await session(t, { onError: error => assert.fail(error) })
+    const { client } = await session(t, quiet(t))
     const stream = client.request({ ':path': '/hang?h2' })
     stream.on('error', () => {})
     assert.equal(JSON.parse((await get(client, { ':path': '/wait?started:h2' })).body), 'started:h2')
     stream.close(http2.constants.NGHTTP2_CANCEL)
     assert.equal(JSON.parse((await get(client, { ':path': '/wait?gone:h2' })).body), 'gone:h2')
+  })
+
+  test('a stream cancelled in the middle of its body is no whole body', { timeout }, async t => {
+    const { client } = await session(t, quiet(t))
+    const stream = client.request({ ':path': '/hang?h2-upload', ':method': 'POST' })
+    stream.on('error', () => {})
+    stream.write('half of it')
+    assert.equal(JSON.parse((await get(client, { ':path': '/wait?started:h2-upload' })).body), 'started:h2-upload')
+    stream.close(http2.constants.NGHTTP2_CANCEL)
+    assert.equal(JSON.parse((await get(client, { ':path': '/wait?gone:h2-upload' })).body), 'gone:h2-upload')
+  })
+
+  test('a cancelled upload fails for the handler, it does not end', { timeout }, async t => {
+    let reading
+    const handed = new Promise(resolve => { reading = resolve })
+    const { port } = await serve(t, createRequestListener({
+      async handleStream ({ body }) {
+        const chunks = body[Symbol.asyncIterator]()
+        await chunks.next()
+        reading(chunks.next())
+        return new Response({ status: 204 })
+      }
+    }), { make: http2.createServer })
+    const client = http2.connect(`http://127.0.0.1:${port}`)
+    t.after(() => client.destroy())
+    const stream = client.request({ ':method': 'POST' })
+    stream.on('error', () => {})
+    stream.write('half of it')
+    const rest = await new Promise(resolve => handed.then(promise => resolve([promise])))
+    stream.close(http2.constants.NGHTTP2_CANCEL)
+    await assert.rejects(rest[0], { code: 'ERR_PYTHON_CLIENT_DISCONNECTED' })
   })
 
   test('a failure after the head resets the stream alone', { timeout }, async t => {

@@ -28,9 +28,8 @@ class Connection {
     this.facts = Object.freeze(socketFacts(socket, server, this.encrypted))
   }
 
-  /** Calls `exchange.connectionLost()` once the connection closes, or has closed, unless `unwatch` comes first. */
+  /** Calls `exchange.connectionLost()` if the connection closes before `unwatch`. */
   watch (exchange) {
-    if (this.#carrier.destroyed) return exchange.connectionLost()
     if (this.#watchers === null) {
       this.#watchers = new Set()
       this.#carrier.once('close', () => {

@@ -124,9 +124,6 @@ class Exchange {
     const res = this.#res
     const head = new ResponseHead(req, response)
     const { contentLength, bodiless } = head
-    // The client may now leave the body out, so what it sends next could be read as that body.
-    if (this.#requestBody?.unasked && req.httpVersionMajor === 1) res.shouldKeepAlive = false
-
     if (bodiless) {
       head.write(req, res, -1)
       this.#end()

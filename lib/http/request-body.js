@@ -27,11 +27,6 @@ class RequestBody {
     return this
   }
 
-  /** Whether the client still waits for `100 Continue` and has not been told to send. */
-  get unasked () {
-    return this.#expectsContinue
-  }
-
   next () {
     return new Promise((resolve, reject) => {
       if (this.#expectsContinue) {

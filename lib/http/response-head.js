@@ -17,9 +17,6 @@ const MERGED = new Set(['set-cookie', 'vary'])
 /** The framing, and how long this connection may idle. */
 const LEFT_TO_NODE = new Set(['keep-alive', 'trailer', 'transfer-encoding'])
 
-/** RFC 9113, 8.2.2, without those above. */
-const FORBIDDEN_IN_HTTP2 = new Set(['connection', 'proxy-connection', 'upgrade'])
-
 class ResponseHead {
   status
   /** The `content-length` the application announced, -1 without one. */
@@ -42,7 +39,7 @@ class ResponseHead {
         if (!this.#readLength(value)) continue
       } else if (LEFT_TO_NODE.has(name)) {
         continue
-      } else if (http2 ? FORBIDDEN_IN_HTTP2.has(name) : name === 'connection' && value.toLowerCase() !== 'close') {
+      } else if (name === 'connection' && (http2 || value.toLowerCase() !== 'close')) {
         continue
       }
       this.#lines.push(name, value)

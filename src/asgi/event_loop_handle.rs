@@ -38,9 +38,12 @@ pub(crate) struct EventLoopHandle {
     failure: OnceLock<HandlerError>,
 }
 
+/// Gets the outcome of something that the Python thread was asked to do.
+type Outcome = Box<dyn FnOnce(Result<(), HandlerError>) + Send>;
+
 /// Is told once how a load ended; dropped untold, it tells that Python is not there.
 struct Reply {
-    tell: Option<Box<dyn FnOnce(Result<(), HandlerError>) + Send>>,
+    tell: Option<Outcome>,
     handle: Arc<EventLoopHandle>,
 }
 

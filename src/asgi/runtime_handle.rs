@@ -11,14 +11,13 @@ static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
 pub(super) fn runtime_handle() -> Option<&'static Runtime> {
     RUNTIME
         .get_or_init(|| {
-            let runtime = Builder::new_multi_thread()
+            Builder::new_multi_thread()
                 .worker_threads(1)
                 .thread_name("python-node")
                 .enable_time()
                 .build()
                 .inspect_err(|error| log::error!("cannot start the tokio runtime: {error}"))
-                .ok();
-            runtime
+                .ok()
         })
         .as_ref()
 }

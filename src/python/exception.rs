@@ -10,7 +10,7 @@ pub(crate) fn describe(py: Python<'_>, error: &PyErr) -> PythonException {
     let class = error.get_type(py);
     let name = class.qualname().map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
     let type_name = match class.module() {
-        Ok(module) if module.to_string() != "builtins" => format!("{module}.{name}"),
+        Ok(module) if module != "builtins" => format!("{module}.{name}"),
         _ => name,
     };
     let value = error.value(py);

@@ -26,7 +26,10 @@ pub(crate) struct TaskStarter {
 
 /// Stands in for `loop.call_soon` while a task is made, and keeps what it is given.
 #[pyclass(frozen, module = "python_node")]
-struct FirstStep(Mutex<Option<(Py<PyAny>, Option<Py<PyAny>>)>>);
+struct FirstStep(Mutex<Option<Step>>);
+
+/// What is to be called, and in which context.
+type Step = (Py<PyAny>, Option<Py<PyAny>>);
 
 #[pymethods]
 impl FirstStep {
