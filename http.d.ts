@@ -22,8 +22,9 @@ export interface FailureContext {
 export interface RequestListenerOptions {
   /**
    * Called for each request that failed, before it is answered; not when the client has left. Return `true` to
-   * answer it yourself, now or later (`next(error)` in Express). Otherwise the listener answers: plain text with
-   * the status of {@link createRequestListener}'s table, or a destroyed connection once the head was sent.
+   * answer it yourself, now or later (`next(error)` in Express). Otherwise the listener answers in plain text with
+   * the status of {@link createRequestListener}'s table. Once the head was sent, the connection is destroyed in
+   * either case.
    *
    * Default: writes failures of status 500 and above to stderr, with the Python traceback.
    */

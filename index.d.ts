@@ -29,8 +29,8 @@ export declare class PythonHandler {
    * Finds and starts the interpreter, if none runs, and imports the application; blocks meanwhile.
    *
    * @throws {PythonHandlerError} for the options: `ERR_PYTHON_INVALID_ARGUMENT`, `ERR_PYTHON_DOCROOT`,
-   *   `ERR_PYTHON_TARGET`; for the application: `ERR_PYTHON_IMPORT`, `ERR_PYTHON_TARGET`; for the
-   *   interpreter: `ERR_PYTHON_INTERPRETER_NOT_FOUND`, `ERR_PYTHON_INTERPRETER_FAILED`,
+   *   `ERR_PYTHON_TARGET`; for the application: `ERR_PYTHON_IMPORT`, `ERR_PYTHON_TARGET`,
+   *   `ERR_PYTHON_WSGI`; for the interpreter: `ERR_PYTHON_INTERPRETER_NOT_FOUND`, `ERR_PYTHON_INTERPRETER_FAILED`,
    *   `ERR_PYTHON_VERSION_UNSUPPORTED`, `ERR_PYTHON_FREE_THREADED`, `ERR_PYTHON_LIBRARY_NOT_FOUND`,
    *   `ERR_PYTHON_LIBRARY_LOAD`, `ERR_PYTHON_INTERPRETER_CONFLICT`, `ERR_PYTHON_EVENT_LOOP`,
    *   `ERR_PYTHON_START`; for the addon: `ERR_PYTHON_ADDON_NOT_FOUND`, `ERR_PYTHON_ADDON_LOAD`;
@@ -68,7 +68,7 @@ export declare class PythonHandler {
    * @param options An `AbortSignal`, or an object that holds one. Its abort rejects the promise with
    *   `signal.reason` at once; the application receives `http.disconnect`, and is cancelled after
    *   `disconnectGrace`.
-   * @throws {PythonHandlerError} as a rejection. The application's: `ERR_PYTHON_EXCEPTION`,
+   * @throws {PythonHandlerError} as a rejection. The application's: `ERR_PYTHON_STARTUP`, `ERR_PYTHON_EXCEPTION`,
    *   `ERR_PYTHON_NO_RESPONSE`, `ERR_PYTHON_INCOMPLETE_RESPONSE`, `ERR_PYTHON_RESPONSE_TIMEOUT`,
    *   `ERR_PYTHON_CANCELLED`, `ERR_PYTHON_NOT_AWAITABLE`; the caller's: `ERR_PYTHON_INVALID_ARGUMENT`,
    *   `ERR_PYTHON_INVALID_METHOD`, `ERR_PYTHON_INVALID_URL`, `ERR_PYTHON_INVALID_HEADER`;
@@ -100,7 +100,7 @@ export declare class PythonHandler {
    *
    * @param request A `Request`, or its fields.
    * @param options As those of `handleRequest`; the signal counts until the end of the body.
-   * @throws {PythonHandlerError} as `handleRequest`
+   * @throws {PythonHandlerError} as `handleRequest`; the body also with `ERR_PYTHON_IDLE_TIMEOUT`
    *
    * @example
    * ```js
@@ -139,6 +139,72 @@ export declare class PythonHandler {
    * ```
    */
   handleRequestSync (request: Request | RequestOptions): BufferedResponse
+
+  /**
+   * Opens a WebSocket to the application; a refusal is its `error` event, `ERR_PYTHON_WEBSOCKET_REFUSED`.
+   *
+   * @param target A url, a `Request`, or the fields of one.
+   * @throws {PythonHandlerError} `ERR_PYTHON_CLOSED`, `ERR_PYTHON_INVALID_ARGUMENT`, `ERR_PYTHON_INVALID_URL`,
+   *   `ERR_PYTHON_INVALID_HEADER`
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * const socket = handler.connect('/socket')
+   * socket.addEventListener('open', () => socket.send('green tea'))
+   * for await (const message of socket) {
+   *   console.log(message) // GREEN TEA
+   *   socket.close()
+   * }
+   * ```
+   */
+  connect (target: string | URL | Request | RequestOptions, options?: ConnectOptions | null): PythonWebSocket
+
+  /**
+   * The application as `fetch` would see a server: no redirects followed, no cookies kept, `signal` honoured. A
+   * path is asked of `http://localhost`.
+   *
+   * @throws {PythonHandlerError} as a rejection: as `handleStream`; `ERR_PYTHON_INVALID_STATUS` for a status above
+   *   599, which a fetch `Response` cannot have
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * const response = await handler.fetch('/echo', { method: 'POST', body: 'tea' })
+   * console.log(response.status, await response.text()) // 200 tea
+   * ```
+   */
+  fetch (input: string | URL | globalThis.Request, init?: FetchOptions): Promise<FetchResponse>
+
+  /**
+   * Resolves when the application's startup has ended (ASGI, "Lifespan Protocol"), at once where it has none.
+   * Requests wait for it by themselves.
+   *
+   * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_STARTUP`, `ERR_PYTHON_CLOSED`
+   */
+  ready (): Promise<void>
+
+  /**
+   * Takes no more requests (`ERR_PYTHON_CLOSED`), closes WebSockets with code 1001, lets requests in flight finish,
+   * and ends the application's lifespan. What is still in flight after `timeout` fails with `ERR_PYTHON_CLOSED`.
+   * Python itself runs on. A second call gives the first one's promise.
+   *
+   * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did
+   *   not end in time; `ERR_PYTHON_INVALID_ARGUMENT`
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * await handler.ready()
+   * await handler.close({ timeout: 1000 })
+   * const error = await handler.handleRequest({ url: '/hello' }).catch(error => error)
+   * console.log(error.code) // ERR_PYTHON_CLOSED
+   * ```
+   */
+  close (options?: CloseOptions): Promise<void>
+
+  /** `close()`, for `await using`. */
+  [Symbol.asyncDispose] (): Promise<void>
 }
 
 export {
@@ -261,6 +327,51 @@ export type PythonHandlerTarget = string | { file: string, function: string }
 export interface HandleOptions {
   /** Its abort ends the request. */
   signal?: AbortSignal | null | undefined
+  /** Called with the bytes of the request's body that were sent, at most once in a turn of the event loop. */
+  onUploadProgress?: ((progress: Progress) => void) | undefined
+  /** Called with the bytes of the response's body that were read, at most once in a turn of the event loop. */
+  onDownloadProgress?: ((progress: Progress) => void) | undefined
+  /** Announces `http.response.early_hint` to the application; called with the values of its `link` headers. */
+  onEarlyHints?: ((hints: { link: string[] }) => void) | undefined
+  /** Announces `http.response.push` to the application; called with what it would push. */
+  onPush?: ((push: { path: string, headers: Headers }) => void) | undefined
+  /** Announces `http.response.debug` to the application; called with its `info`. */
+  onDebug?: ((info: unknown) => void) | undefined
+  /** Whether `http.response.trailers` is announced to the application. Default: true. */
+  trailers?: boolean | undefined
+}
+
+/** How much of a body has passed. */
+export interface Progress {
+  /** Bytes so far. */
+  loaded: number
+  /** All bytes; null where that is not known. */
+  total: number | null
+}
+
+/** What `connect` takes beside the target. */
+export interface ConnectOptions {
+  /** Its abort ends the connection. */
+  signal?: AbortSignal | undefined
+  /** The subprotocols offered, in the order of preference. Default: none. */
+  protocols?: string | readonly string[] | undefined
+  /** The headers of a target that is a url. Default: none. */
+  headers?: HeadersInit | undefined
+}
+
+/** What `handler.fetch` takes: that of the global `fetch`, and these fields of `RequestOptions`. */
+export interface FetchOptions extends globalThis.RequestInit, Pick<RequestOptions, 'state' | 'extensions' | 'socket'> {}
+
+/** What `handler.fetch` gives: a global `Response`. */
+export interface FetchResponse extends globalThis.Response {
+  /** The `info` of the application's `http.response.debug`, if it sent one. */
+  readonly debug?: unknown
+}
+
+/** What `close` takes. */
+export interface CloseOptions {
+  /** Milliseconds that requests in flight and the shutdown may take together. Default: 10000. */
+  timeout?: number | undefined
 }
 
 // ------------------------------------------------------------------------------------- the request
@@ -319,7 +430,7 @@ export declare class Request {
   set body (body: BodyInit | null | undefined)
 
   /**
-   * Sends a part of the body; resolves when the application has room for more (fewer than 64 KiB wait).
+   * Sends a part of the body, or a message of a WebSocket (a string as text, else binary); resolves when the application has room for more (fewer than 64 KiB wait).
    *
    * Before the request is given to a handler, parts are kept. After the request is over, they are dropped.
    *
@@ -339,8 +450,13 @@ export declare class Request {
    */
   write (chunk: BodyChunk): Promise<void>
 
-  /** Ends the body. Does nothing where it has ended, or where the request was made with one. */
-  end (): Promise<void>
+  /**
+   * Ends the body. Does nothing where it has ended, or where the request was made with one.
+   *
+   * @param code Of a WebSocket: the close code. Default: none (1005).
+   * @param reason Of a WebSocket: the reason. Default: `''`.
+   */
+  end (code?: number, reason?: string): Promise<void>
 
   /** Method, url, headers, and a body of bytes. */
   toJSON (): { method: string, url: string, headers: HeaderMap, body?: Buffer }
@@ -372,8 +488,8 @@ export interface RequestOptions {
   docroot?: string | null | undefined
 
   /**
-   * Of a `Request`: the body stays open for `write()` whatever the method. The application gets an `http` scope:
-   * WebSockets are not there yet. Default: false.
+   * Whether it opens a WebSocket: `handleStream` resolves with status 101, or with the application's refusal. Of a
+   * `Request`, `write()` sends messages and `end()` closes. Default: false.
    */
   websocket?: boolean | undefined
 
@@ -457,11 +573,17 @@ export declare class Response {
   /** Whether the whole body is here. False for a stream, also after its end. */
   get complete (): boolean
 
+  /** Header fields that came after the body; null before its end, and where there were none. */
+  trailers: Headers | null
+
+  /** How the application closed a WebSocket; null where it has not. */
+  closed: { code: number, reason: string } | null
+
   /** What broke the body off: Python's traceback, or the message of the error. Null otherwise. */
   get exception (): string | null
 
   /**
-   * Resolves with the next part of the body, null at its end; rejects with what broke it off.
+   * Resolves with the next part of the body, or the next message of a WebSocket; null at its end; rejects with what broke it off.
    *
    * A body that is here whole is the only part, and leaves `body` empty.
    *
@@ -492,6 +614,9 @@ export declare class Response {
    */
   stream (): Readable
 
+  /** Gives the rest of the body up: a disconnect to the application. */
+  cancel (): void
+
   /** Status, headers, and what there is of body and exception. */
   toJSON (): { status: number, headers: HeaderMap, body?: Buffer, exception?: string }
 }
@@ -512,6 +637,78 @@ export interface ResponseOptions {
   body?: string | ArrayBufferView | null | undefined
   /** Default: null. */
   exception?: string | null | undefined
+}
+
+// ----------------------------------------------------------------------------------- the WebSocket
+
+/**
+ * A WebSocket to an application in this process, from `handler.connect()`: the surface of the standard's
+ * `WebSocket`, and async iteration over its messages. A message goes to whoever iterates, else to the listeners;
+ * until there is one of them, messages wait.
+ */
+export interface PythonWebSocket extends EventTarget, AsyncIterable<string | Buffer> {
+  readonly CONNECTING: 0
+  readonly OPEN: 1
+  readonly CLOSING: 2
+  readonly CLOSED: 3
+
+  /** One of the four. */
+  readonly readyState: number
+  /** The url of the request. */
+  readonly url: string
+  /** The subprotocol that the application chose, `''` where it chose none. */
+  readonly protocol: string
+  /** `''`: there are no frames to compress. */
+  readonly extensions: string
+  /** The headers that the application accepted with; null before. */
+  readonly headers: Headers | null
+  /** Bytes sent since the application's side was full; 0 once it has room again. */
+  readonly bufferedAmount: number
+  /** What binary messages are to listeners; another value is ignored. Default: `'nodebuffer'`. */
+  binaryType: 'nodebuffer' | 'arraybuffer' | 'blob'
+
+  /**
+   * Sends a message: a string as text, anything else binary. After `close()` it is dropped.
+   *
+   * @throws {PythonHandlerError} `ERR_PYTHON_INVALID_ARGUMENT`
+   */
+  send (message: string | ArrayBufferView | ArrayBuffer): void
+
+  /**
+   * Closes; the application receives `websocket.disconnect`.
+   *
+   * @param code 1000, or 3000 to 4999. Default: none (1005).
+   * @param reason At most 123 bytes of UTF-8. Default: `''`.
+   * @throws {DOMException} `InvalidAccessError` for the code, `SyntaxError` for the reason
+   */
+  close (code?: number, reason?: string): void
+
+  onopen: ((event: Event) => void) | null
+  onmessage: ((event: PythonWebSocketEvents['message']) => void) | null
+  onerror: ((event: PythonWebSocketEvents['error']) => void) | null
+  onclose: ((event: PythonWebSocketEvents['close']) => void) | null
+
+  addEventListener<Type extends keyof PythonWebSocketEvents> (
+    type: Type,
+    listener: ((event: PythonWebSocketEvents[Type]) => void) | { handleEvent (event: PythonWebSocketEvents[Type]): void },
+    options?: boolean | { once?: boolean, signal?: AbortSignal }
+  ): void
+
+  /** The messages, until it is closed; rejects with what broke it off. To leave the loop closes with code 1000. */
+  [Symbol.asyncIterator] (): AsyncGenerator<string | Buffer, void, undefined>
+
+  /** `'WebSocket'` */
+  readonly [Symbol.toStringTag]: string
+}
+
+/** The events of a `PythonWebSocket`. */
+export interface PythonWebSocketEvents {
+  open: Event
+  /** A message; binary as `binaryType` says. */
+  message: Event & { readonly data: string | Buffer | ArrayBuffer | Blob }
+  /** What went wrong; `close` with code 1006 follows. */
+  error: Event & { readonly error: unknown, readonly message: string }
+  close: Event & { readonly code: number, readonly reason: string, readonly wasClean: boolean }
 }
 
 // ------------------------------------------------------------------------------------- the headers
@@ -613,6 +810,10 @@ export declare class PythonHandlerError extends Error {
   name: string
   /** What happened. */
   code: PythonHandlerErrorCode
+  /** Of `ERR_PYTHON_WEBSOCKET_REFUSED`: the status that the application refused with. */
+  status?: number
+  /** Of `ERR_PYTHON_WEBSOCKET_REFUSED`: the refusal, without its body. */
+  response?: Response
   /** The JavaScript error behind it, where there is one. */
   cause?: unknown
   /**
@@ -647,6 +848,10 @@ export type PythonHandlerErrorCode =
   | 'ERR_PYTHON_CANCELLED'
   /** It is no ASGI 3.0 application: what calling it gives cannot be awaited. */
   | 'ERR_PYTHON_NOT_AWAITABLE'
+  /** `handler.fetch()`: its status is above 599. */
+  | 'ERR_PYTHON_INVALID_STATUS'
+  /** `handler.connect()`: it refused the WebSocket. */
+  | 'ERR_PYTHON_WEBSOCKET_REFUSED'
   /** `./http`: its status or `content-length` cannot be sent. */
   | 'ERR_PYTHON_INVALID_RESPONSE'
   /** `./http`: its body is shorter or longer than its `content-length`. */

@@ -3,6 +3,7 @@
 // The body of a streamed response on its way to whoever reads it. Filled by the environment's batches; tells the
 // native side what was taken, so that the application may send more.
 
+const { AsyncResource } = require('node:async_hooks')
 const { Readable } = require('node:stream')
 const { FileSource } = require('./file-source.js')
 
@@ -17,6 +18,7 @@ class BodyReader {
   #waiting = []
   #taken = 0
   #stream = null
+  #feed = null
   /** The file that is being read: later readers wait for it. */
   #reading = null
   #progress = null
@@ -86,6 +88,8 @@ class BodyReader {
   }
 
   stream () {
+    // Its events run in the async context of whoever made it.
+    if (this.#stream === null) this.#feed = AsyncResource.bind(() => this.#feedStream())
     this.#stream ??= new Readable({
       read: () => this.#feed(),
       destroy: (error, callback) => {
@@ -96,7 +100,7 @@ class BodyReader {
     return this.#stream
   }
 
-  #feed () {
+  #feedStream () {
     const stream = this.#stream
     if (stream.destroyed || stream.readableEnded || this.#reading !== null) return
     while (this.#parts.length > 0) {

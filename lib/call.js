@@ -2,9 +2,11 @@
 
 // One request in flight, from `submit` to its last event: settles its promise, carries its bodies, ends it early.
 
+const { AsyncResource } = require('node:async_hooks')
 const { Readable } = require('node:stream')
 const { PythonHandlerError } = require('./errors.js')
 const { BodyReader } = require('./body-reader.js')
+const diagnostics = require('./diagnostics.js')
 const { Headers } = require('./headers.js')
 const notices = require('./notice.js')
 const { Progress } = require('./progress.js')
@@ -23,10 +25,17 @@ const NO_STATUS = 1005
 /** Ours when the handler closes. */
 const GOING_AWAY = 1001
 
+const TOO_LARGE = 1009
+
 /** A response that nobody holds any more is not read on either. */
 const abandoned = new FinalizationRegistry(call => call.cancel())
 
 const NO_OPTIONS = Object.freeze({})
+
+/** Before it begins, while it is in flight, and after. */
+const WAITING = 0
+const BEGUN = 1
+const OVER = 2
 
 class Call {
   #service
@@ -41,11 +50,17 @@ class Call {
   #trailers = null
   #socket = null
   #isWebSocket = false
+  #isStream = false
   #writers = null
   #upload = null
+  #uploaded = 0
   #room = true
   #settled = false
-  #over = false
+  #state = WAITING
+  #request = null
+  #streamed = false
+  #trace = null
+  #resource = null
   deadline = 0
 
   /**
@@ -59,38 +74,71 @@ class Call {
     this.#resolve = resolve
     this.#reject = reject
     this.#options = options
+    // Callbacks run in the caller's async context, as promises do by themselves.
+    if (options !== NO_OPTIONS) this.#resource = new AsyncResource('PythonRequest')
   }
 
-  /** Gives the request to the application. */
+  /** Takes the request. It begins now, or when there is room. */
   submit (request, streamed) {
     const signal = this.#signal
     if (signal !== undefined && signal.aborted) {
-      this.#over = true
+      this.#state = OVER
       this.#reject(signal.reason)
       return
     }
     const service = this.#service
-    const isRequest = request instanceof Request
-    const { head, count, body, source, more, extra } = isRequest ? Request.cross(request, streamed) : crossPlain(request)
-    const isWebSocket = this.#isWebSocket = isRequest ? Request.isWebSocket(request) : request.websocket === true
-    const mode = isWebSocket ? WEB_SOCKET : streamed ? STREAM : BUFFERED
-    const options = this.#options
-    const capabilities = options === NO_OPTIONS
-      ? (streamed ? notices.OF_STREAM : notices.OF_BUFFERED)
-      : notices.capabilitiesOf(options, streamed)
-    const id = this.#id = service.environment.nextId()
-    const failure = service.handle.submit(id, mode, capabilities, head, count, body, more || isWebSocket, extra)
-    if (failure) throw PythonHandlerError.fromNative(failure)
-    service.environment.add(id, this)
-    service.enter()
+    this.#request = request
+    this.#streamed = streamed
+    service.admit(this)
+    if (this.#state === OVER) return
     service.deadlines?.add(this)
     if (signal !== undefined) {
       this.#onAbort = () => this.abort(signal.reason)
       signal.addEventListener('abort', this.#onAbort, { once: true })
     }
+  }
+
+  /** Gives the request to the application. Throws what is wrong with it. */
+  begin () {
+    const service = this.#service
+    const request = this.#request
+    const streamed = this.#streamed
+    const options = this.#options
+    const isRequest = request instanceof Request
+    const crossing = isRequest ? Request.cross(request, streamed) : crossPlain(request)
+    service.limits.check(crossing)
+    const { head, count, body, source, more, extra } = crossing
+    const isWebSocket = this.#isWebSocket = isRequest ? Request.isWebSocket(request) : request.websocket === true
+    const mode = isWebSocket ? WEB_SOCKET : streamed ? STREAM : BUFFERED
+    const capabilities = options === NO_OPTIONS
+      ? (streamed ? notices.OF_STREAM : notices.OF_BUFFERED)
+      : notices.capabilitiesOf(options, streamed)
+    const id = this.#id = service.environment.nextId()
+    if (diagnostics.isWatched()) {
+      this.#trace = { id, method: request.method ?? 'GET', url: String(request.url), response: undefined, error: undefined }
+      diagnostics.start.publish(this.#trace)
+    }
+    const failure = service.handle.submit(id, mode, capabilities, head, count, body, more || isWebSocket, extra)
+    if (failure) throw PythonHandlerError.fromNative(failure)
+    this.#state = BEGUN
+    this.#request = null
+    service.environment.add(id, this)
+    service.enter()
+    if (isWebSocket) service.sockets++
+    if (body !== undefined) service.bytesSent += body.length
     if (options.onUploadProgress !== undefined) this.#watchUpload(options.onUploadProgress, body, request)
     if (source !== null) this.#pump(source)
     else if (isRequest && (more || isWebSocket)) Request.attach(request, this)
+  }
+
+  /** A call that waited begins: what is wrong with its request is told by its promise. */
+  beginLate () {
+    try {
+      this.begin()
+    } catch (error) {
+      this.#finish('failed')
+      this.#fail(error)
+    }
   }
 
   /** The call is a WebSocket's: `socket` gets its events. */
@@ -101,12 +149,14 @@ class Call {
   // ------------------------------------------------------------- from the environment
 
   complete (status, headers, body) {
-    this.#finish()
+    this.#service.bytesReceived += body.length
+    this.#traceHead(status)
+    this.#finish('completed')
     this.#settled = true
     const response = Response.received(status, headers, body, null)
     response.trailers = this.#trailers
     if (this.#options.onDownloadProgress !== undefined) {
-      new Progress(this.#options.onDownloadProgress, body.length).add(body.length)
+      new Progress(this.#inContext(this.#options.onDownloadProgress), body.length).add(body.length)
     }
     this.#resolve(response)
   }
@@ -115,17 +165,22 @@ class Call {
     const { deadlines, idleDeadlines } = this.#service
     deadlines?.remove(this)
     this.#settled = true
+    this.#traceHead(status)
     if (this.#socket !== null && status === 101) {
       this.#socket.accepted(Headers.fromText(headers))
       return
     }
-    if (status !== 101) idleDeadlines?.add(this)
+    if (status !== 101) {
+      idleDeadlines?.add(this)
+      this.#isStream = true
+      this.#service.streams++
+    }
     const response = Response.received(status, headers, null, null)
     const onDownloadProgress = this.#options.onDownloadProgress
     let progress = null
     if (onDownloadProgress !== undefined) {
       const length = response.headers.get('content-length')
-      const counter = new Progress(onDownloadProgress, length === null ? null : Number(length))
+      const counter = new Progress(this.#inContext(onDownloadProgress), length === null ? null : Number(length))
       progress = bytes => counter.add(bytes)
     }
     const reader = this.#reader = new BodyReader(this, progress)
@@ -137,22 +192,24 @@ class Call {
   }
 
   chunk (bytes) {
+    this.#service.bytesReceived += bytes.length
     this.#alive()
     this.#reader.push(bytes)
   }
 
   message (text, bytes) {
+    this.#service.bytesReceived += bytes.length
     if (this.#socket !== null) this.#socket.message(text, bytes)
     else this.#reader.push(bytes)
   }
 
   ended () {
-    this.#finish()
+    this.#finish('completed')
     this.#reader.end()
   }
 
   closed (code, reason) {
-    this.#finish()
+    this.#finish('completed')
     if (this.#socket !== null) {
       this.#socket.closed(code, reason)
       return
@@ -163,7 +220,7 @@ class Call {
   }
 
   failed (error) {
-    this.#finish()
+    this.#finish('failed', error)
     this.#fail(error)
   }
 
@@ -203,35 +260,40 @@ class Call {
   /** A callback of the caller's. What it throws is the caller's uncaught exception, and stops nothing here. */
   #tell (callback, value) {
     try {
-      callback(value)
+      this.#resource.runInAsyncScope(callback, undefined, value)
     } catch (error) {
       queueMicrotask(() => { throw error })
     }
+  }
+
+  #inContext (callback) {
+    return value => this.#resource.runInAsyncScope(callback, undefined, value)
   }
 
   // ------------------------------------------------------------------ from the caller
 
   /** The promise or the stream ends with `reason` now; the application is told, then cancelled. */
   abort (reason) {
-    if (this.#over) return
-    this.#giveUp(false)
+    if (this.#state === OVER) return
+    this.#giveUp('aborted', reason)
     this.#fail(reason)
   }
 
   /** Nobody reads the response on. */
   cancel () {
-    if (this.#over) return
-    this.#giveUp(false)
+    if (this.#state === OVER) return
+    this.#giveUp('aborted')
   }
 
   /** The time for a response, or for its next part, is over. */
   expire () {
-    if (this.#over) return
+    if (this.#state === OVER) return
     const { responseTimeout, idleTimeout } = this.#service
-    this.#giveUp(true)
-    this.#fail(this.#settled
+    const error = this.#settled
       ? new PythonHandlerError('ERR_PYTHON_IDLE_TIMEOUT', `nothing sent or taken for ${idleTimeout} ms (option \`idleTimeout\`)`)
-      : new PythonHandlerError('ERR_PYTHON_RESPONSE_TIMEOUT', `no response within ${responseTimeout} ms (option \`responseTimeout\`)`))
+      : new PythonHandlerError('ERR_PYTHON_RESPONSE_TIMEOUT', `no response within ${responseTimeout} ms (option \`responseTimeout\`)`)
+    this.#giveUp('timedOut', error, true)
+    this.#fail(error)
   }
 
   /** @returns {boolean} whether this is a request to `service` */
@@ -252,11 +314,27 @@ class Call {
 
   /** @returns {Promise<void>} when there is room for more */
   write (chunk, text = false) {
-    if (this.#over) return Promise.resolve()
+    if (this.#state === OVER) return Promise.resolve()
+    const { limits } = this.#service
+    if (this.#isWebSocket) {
+      if (chunk.length > limits.maxMessageSize) return this.#refuseMessage(limits.messageTooLarge())
+    } else if ((this.#uploaded += chunk.length) > limits.maxBodySize) {
+      const error = limits.bodyTooLarge()
+      this.abort(error)
+      return Promise.reject(error)
+    }
+    this.#service.bytesSent += chunk.length
     this.#upload?.add(chunk.length)
     if (!this.#service.native.write(this.#id, chunk, text)) this.#room = false
     if (this.#room) return Promise.resolve()
     return new Promise(resolve => { (this.#writers ??= []).push(resolve) })
+  }
+
+  /** A message above the limit ends a WebSocket (RFC 6455 7.4.1, 1009). */
+  #refuseMessage (error) {
+    this.#giveUp('failed', error, false, TOO_LARGE)
+    this.#fail(error)
+    return Promise.reject(error)
   }
 
   /** Whether the application's side has room. */
@@ -266,15 +344,15 @@ class Call {
 
   /** The body is complete, or the WebSocket's client closes. */
   end (code, reason) {
-    if (this.#over) return
+    if (this.#state === OVER) return
     if (this.#isWebSocket) this.close(code ?? NO_STATUS, reason ?? '')
     else this.#service.native.end(this.#id)
   }
 
   /** The client of a WebSocket has closed it. */
   close (code, reason) {
-    if (this.#over) return
-    this.#giveUp(false, code, reason)
+    if (this.#state === OVER) return
+    this.#giveUp('completed', undefined, false, code, reason)
     this.#reader?.end()
   }
 
@@ -282,10 +360,10 @@ class Call {
   async #pump (source) {
     try {
       for await (const chunk of iterate(source)) {
-        if (this.#over) return
+        if (this.#state === OVER) return
         const written = this.write(takeChunk(chunk), false)
-        if (!this.#room) await written
-        if (this.#over) return
+        if (!this.#room || this.#state === OVER) await written
+        if (this.#state === OVER) return
       }
       this.end()
     } catch (error) {
@@ -295,26 +373,30 @@ class Call {
 
   #watchUpload (callback, body, request) {
     const length = body?.length ?? (request instanceof Request ? request.headers.get('content-length') : null)
-    this.#upload = new Progress(callback, length === null ? null : Number(length))
+    this.#upload = new Progress(this.#inContext(callback), length === null ? null : Number(length))
     if (body !== undefined) this.#upload.add(body.length)
   }
 
   #alive () {
     const { idleDeadlines } = this.#service
-    if (idleDeadlines !== undefined && this.#settled && this.#reader !== null && !this.#over) idleDeadlines.renew(this)
+    if (idleDeadlines !== undefined && this.#settled && this.#reader !== null && this.#state === BEGUN) idleDeadlines.renew(this)
   }
 
-  #giveUp (now, code = ABNORMAL, reason = '') {
-    this.#service.environment.remove(this.#id)
-    this.#service.native.disconnect(this.#id, now, code, reason)
-    this.#finish()
+  /** No event is wanted any more. `now`: the application's task has had its time. */
+  #giveUp (outcome, error, now = false, code = ABNORMAL, reason = '') {
+    if (this.#state === BEGUN) {
+      this.#service.environment.remove(this.#id)
+      this.#service.native.disconnect(this.#id, now, code, reason)
+    }
+    this.#finish(outcome, error)
   }
 
-  #finish () {
-    this.#over = true
-    const { deadlines, idleDeadlines } = this.#service
-    deadlines?.remove(this)
-    idleDeadlines?.remove(this)
+  #finish (outcome, error) {
+    const service = this.#service
+    const hadBegun = this.#state === BEGUN
+    this.#state = OVER
+    service.deadlines?.remove(this)
+    service.idleDeadlines?.remove(this)
     if (this.#onAbort !== null) {
       this.#signal.removeEventListener('abort', this.#onAbort)
       this.#onAbort = null
@@ -322,7 +404,28 @@ class Call {
     if (this.#reader !== null) abandoned.unregister(this)
     // What was still to be written is wanted by nobody: whoever writes may go on.
     this.#freeWriters()
-    this.#service.leave()
+    if (this.#trace !== null) this.#traceEnd(error)
+    if (hadBegun) {
+      if (this.#isWebSocket) service.sockets--
+      if (this.#isStream) service.streams--
+      service.leave(outcome)
+    } else {
+      service.forget(this, outcome)
+    }
+  }
+
+  #traceHead (status) {
+    if (this.#trace === null) return
+    this.#trace.response = { status }
+    diagnostics.headers.publish(this.#trace)
+  }
+
+  #traceEnd (error) {
+    if (error !== undefined) {
+      this.#trace.error = error
+      diagnostics.error.publish(this.#trace)
+    }
+    diagnostics.end.publish(this.#trace)
   }
 
   #freeWriters () {

@@ -3,8 +3,7 @@
 // This Node environment (the main thread or a worker) as the addon sees it: hands each event of a batch to the
 // call it belongs to. One per environment, made with the first handler.
 
-const { isMainThread } = require('node:worker_threads')
-const { markAsUntransferable } = require('node:worker_threads')
+const { isMainThread, markAsUntransferable } = require('node:worker_threads')
 const { PythonHandlerError } = require('./errors.js')
 
 /** The numbers of src/js/events.rs. */
@@ -18,6 +17,7 @@ const CLOSED = 6
 const NOTICE = 7
 const FAILED = 8
 const LOADED = 9
+const STACK = 10
 const STRIDE = 6
 
 let environment
@@ -75,6 +75,25 @@ class Environment {
     })
   }
 
+  /** @returns {Promise<string | undefined>} what the Python thread is doing; undefined if that cannot be read in time */
+  stack (patience) {
+    return new Promise(resolve => {
+      const id = this.nextId()
+      const timer = setTimeout(() => {
+        this.remove(id)
+        resolve(undefined)
+      }, patience)
+      timer.unref()
+      this.#calls.set(id, {
+        stack (text) {
+          clearTimeout(timer)
+          resolve(text)
+        }
+      })
+      this.native.stack(id)
+    })
+  }
+
   #deliver (events, shared) {
     // Slices of one Buffer: transferring one would take the others away.
     if (shared !== undefined && events.length > STRIDE) markAsUntransferable(shared.buffer)
@@ -114,6 +133,10 @@ class Environment {
         case FAILED:
           this.#calls.delete(id)
           call.failed(PythonHandlerError.fromNative(a))
+          break
+        case STACK:
+          this.#calls.delete(id)
+          call.stack(a)
           break
         case LOADED:
           this.#calls.delete(id)

@@ -71,11 +71,17 @@ class PythonHandler {
     })
   }
 
+  stats () {
+    return this.#service.stats()
+  }
+
   handleRequestSync (request) {
     this.#checkOpen()
     checkRequest(request)
     const isRequest = request instanceof Request
-    const { head, count, body, more, extra } = isRequest ? Request.cross(request, false) : crossPlain(request)
+    const crossing = isRequest ? Request.cross(request, false) : crossPlain(request)
+    this.#service.limits.check(crossing)
+    const { head, count, body, more, extra } = crossing
     if (more) {
       throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT',
         'handleRequestSync takes a complete body: a stream could not be read while it waits')

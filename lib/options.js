@@ -52,6 +52,15 @@ function duration (options, name, fallback) {
   return value
 }
 
+/** A count or a size; Infinity for none. */
+function amount (options, name, fallback, least = 0) {
+  const value = options[name] ?? fallback
+  if (typeof value !== 'number' || !(value >= least) || (value !== Infinity && !Number.isInteger(value))) {
+    throw invalid(`\`${name}\` must be an integer of at least ${least}, or Infinity`)
+  }
+  return value
+}
+
 function docrootOf (options) {
   const given = text(options, 'docroot', undefined) ?? process.cwd()
   const docroot = path.resolve(given)
@@ -111,6 +120,13 @@ function readOptions (options = {}) {
     idleTimeout: duration(options, 'idleTimeout', 0),
     disconnectGrace: duration(options, 'disconnectGrace', 1_000),
     shutdownTimeout: duration(options, 'shutdownTimeout', 2_000),
+    stuckThreshold: duration(options, 'stuckThreshold', 5_000),
+    maxInFlight: amount(options, 'maxInFlight', 10_000, 1),
+    maxQueued: amount(options, 'maxQueued', 10_000),
+    maxBodySize: amount(options, 'maxBodySize', 2 ** 30),
+    maxHeaders: amount(options, 'maxHeaders', 1_000),
+    maxHeaderSize: amount(options, 'maxHeaderSize', 64 * 1024),
+    maxMessageSize: amount(options, 'maxMessageSize', 16 * 2 ** 20),
     deepbind: flag(options, 'deepbind', true)
   }
 }

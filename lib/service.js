@@ -1,34 +1,82 @@
 'use strict'
 
-// What the calls of one handler share: its application, its limits, how many are in flight.
+// What the calls of one handler share: its application, its limits, what is in flight and what waits.
 
 const { deadlinesOf } = require('./deadlines.js')
 const { Environment } = require('./environment.js')
+const { PythonHandlerError } = require('./errors.js')
+const { Limits } = require('./limits.js')
+const { Watchdog } = require('./watchdog.js')
+
+/** How a call can end: the names in `stats()`. */
+const OUTCOMES = ['completed', 'failed', 'aborted', 'timedOut']
 
 class Service {
   #inFlight = 0
+  #maxInFlight
+  #maxQueued
+  #queue = new Set()
   #whenIdle = null
+  #watchdog
+  #rejected = 0
+  #outcomes = { completed: 0, failed: 0, aborted: 0, timedOut: 0 }
+  /** Open response streams and WebSockets. */
+  streams = 0
+  sockets = 0
+  bytesSent = 0
+  bytesReceived = 0
 
   constructor ({ options, native, handle }) {
     this.native = native
     this.handle = handle
     this.environment = Environment.of(native)
+    this.limits = new Limits(options)
     this.responseTimeout = options.responseTimeout
     this.idleTimeout = options.idleTimeout
     this.deadlines = options.responseTimeout === 0 ? undefined : deadlinesOf(options.responseTimeout)
     this.idleDeadlines = options.idleTimeout === 0 ? undefined : deadlinesOf(options.idleTimeout)
+    this.#maxInFlight = options.maxInFlight
+    this.#maxQueued = options.maxQueued
+    this.#watchdog = new Watchdog(this.environment, options.stuckThreshold)
   }
 
   get inFlight () {
     return this.#inFlight
   }
 
-  enter () {
-    this.#inFlight++
+  /** Lets a call begin now, or when another ends. */
+  admit (call) {
+    if (this.#inFlight < this.#maxInFlight) {
+      call.begin()
+    } else if (this.#queue.size < this.#maxQueued) {
+      this.#queue.add(call)
+    } else {
+      this.#rejected++
+      throw new PythonHandlerError('ERR_PYTHON_OVERLOADED',
+        `${this.#maxInFlight} requests are in flight and ${this.#maxQueued} wait (options \`maxInFlight\`, \`maxQueued\`)`)
+    }
   }
 
-  leave () {
-    if (--this.#inFlight === 0) this.#whenIdle?.()
+  enter () {
+    this.#inFlight++
+    this.#watchdog.watch(this)
+  }
+
+  /** A call that had begun has ended. */
+  leave (outcome) {
+    this.#inFlight--
+    this.#outcomes[outcome]++
+    if (this.#queue.size > 0) {
+      const [next] = this.#queue
+      this.#queue.delete(next)
+      next.beginLate()
+    }
+    if (this.#inFlight === 0) this.#whenIdle?.()
+  }
+
+  /** A call that waited waits no more. */
+  forget (call, outcome) {
+    if (this.#queue.delete(call)) this.#outcomes[outcome]++
   }
 
   /** @returns {Promise<void>} when nothing is in flight */
@@ -37,10 +85,26 @@ class Service {
     return new Promise(resolve => { this.#whenIdle = resolve })
   }
 
-  /** @returns {import('./call.js').Call[]} what is in flight */
+  /** @returns {import('./call.js').Call[]} what is in flight or waits */
   calls () {
-    return this.environment.callsOf(this)
+    return [...this.environment.callsOf(this), ...this.#queue]
+  }
+
+  stats () {
+    const [loopLag, waitingForPython] = this.native.lag()
+    return {
+      inFlight: this.#inFlight,
+      queued: this.#queue.size,
+      openStreams: this.streams,
+      openSockets: this.sockets,
+      ...this.#outcomes,
+      rejected: this.#rejected,
+      bytesSent: this.bytesSent,
+      bytesReceived: this.bytesReceived,
+      loopLag,
+      waitingForPython
+    }
   }
 }
 
-module.exports = { Service }
+module.exports = { OUTCOMES, Service }

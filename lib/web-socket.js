@@ -2,6 +2,7 @@
 
 // A WebSocket to an application in this process: the surface of the standard's class, without frames or a network.
 
+const { AsyncResource } = require('node:async_hooks')
 const { PythonHandlerError } = require('./errors.js')
 const { Call } = require('./call.js')
 const { Request } = require('./request.js')
@@ -41,6 +42,7 @@ class PythonWebSocket extends EventTarget {
   #listens = false
   #error = null
   #closing = null
+  #resource = new AsyncResource('PythonWebSocket')
 
   constructor (service, target, { signal, headers, protocols } = {}) {
     super()
@@ -76,7 +78,7 @@ class PythonWebSocket extends EventTarget {
       this.#buffered += bytes.length
       return
     }
-    this.#call.write(bytes, text)
+    this.#call.write(bytes, text).catch(ignore)
     if (!this.#call.hasRoom) this.#buffered += bytes.length
   }
 
@@ -134,7 +136,7 @@ class PythonWebSocket extends EventTarget {
     if (this.#readyState === CLOSED) return
     this.#error = error
     this.#emit(new WebSocketEvent('error', { error, message: error?.message ?? String(error) }))
-    this.#end(1006, '', false)
+    this.#end(CODES[error?.code] ?? 1006, '', false)
   }
 
   goAway () {
@@ -187,8 +189,9 @@ class PythonWebSocket extends EventTarget {
     return this.#binaryType === 'arraybuffer' ? own : new Blob([own])
   }
 
+  /** In the async context of whoever connected. */
   #emit (event) {
-    this.dispatchEvent(event)
+    this.#resource.runInAsyncScope(this.dispatchEvent, this, event)
   }
 
   #setHandler (type, handler) {
@@ -239,6 +242,12 @@ class PythonWebSocket extends EventTarget {
     return `PythonWebSocket ${inspect({ url: this.#url, readyState: this.#readyState, protocol: this.#protocol, closed: this.#closing }, options)}`
   }
 }
+
+/** What a server would say with the connection's last frame (RFC 6455 7.4.1). */
+const CODES = { ERR_PYTHON_EXCEPTION: 1011, ERR_PYTHON_MESSAGE_TOO_LARGE: 1009 }
+
+/** The 'error' event tells. */
+function ignore () {}
 
 function describe (target, headers, protocols) {
   const isFields = typeof target === 'object' && target !== null && !(target instanceof URL)

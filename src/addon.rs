@@ -17,8 +17,8 @@ use crate::exchange::{
 use crate::js::environment::Environment;
 use crate::js::events::EventWriter;
 use crate::js::{arguments, failure};
-use crate::python::exit;
 use crate::python::loader::Target;
+use crate::python::{exit, stack};
 use crate::target::PythonHandlerTarget;
 
 /// Names applications; never used twice.
@@ -332,6 +332,29 @@ pub fn disconnect(env: Env, id: f64, cancel_now: bool, code: u16, reason: String
     if let Some(exchange) = Environment::current()?.remove(&env, to_id(id)) {
         exchange.disconnect(Disconnect { code, reason }, cancel_now);
     }
+    Ok(())
+}
+
+/// How long Python lets others wait, in milliseconds: `[now, all requests together]`.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn lag() -> Vec<f64> {
+    let lag = EventLoopHandle::lag();
+    vec![lag.current.as_secs_f64() * 1000.0, lag.waited.as_secs_f64() * 1000.0]
+}
+
+/// Gives the Python thread nothing to do: how long that takes is its lag.
+#[napi(catch_unwind)]
+pub fn probe() {
+    EventLoopHandle::probe();
+}
+
+/// Reads what the Python thread is doing; an event with this `id` tells, unless C code holds the GIL.
+#[napi(catch_unwind)]
+pub fn stack(id: f64) -> Result<()> {
+    let queue = Arc::clone(&Environment::current()?.queue);
+    let id = to_id(id);
+    stack::read(move |stack| queue.push(id, Event::Stack(stack)));
     Ok(())
 }
 

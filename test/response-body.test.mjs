@@ -221,9 +221,10 @@ describe('backpressure', () => {
     await noted('flood-over:stops')
   })
 
-  test('a Readable that is not read holds its window and what it buffers, no more', { timeout }, async () => {
+  test('a Readable that is not read holds its window and what it buffers, no more', { timeout }, async t => {
     const response = await handler.handleStream({ url: `/flood/readable/${64 * KIB}` })
     const stream = response.stream()
+    t.after(() => stream.destroy())
     await once(stream, 'readable')
     await turns(50)
     const sent = await notedSoFar('flood:readable') ?? 0

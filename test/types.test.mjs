@@ -10,7 +10,7 @@ import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import * as main from '@platformatic/python-node'
 import * as http from '@platformatic/python-node/http'
@@ -18,6 +18,7 @@ import * as http from '@platformatic/python-node/http'
 const require = createRequire(import.meta.url)
 const ts = require('typescript')
 const { readOptions } = require('../lib/options.js')
+const { PythonWebSocket } = require('../lib/web-socket.js')
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const NAME = '@platformatic/python-node'
@@ -25,12 +26,13 @@ const LIMIT = { timeout: 120_000 }
 
 const read = name => fs.readFileSync(path.join(ROOT, name), 'utf8')
 
-/** Static methods between the modules of lib/, which only JavaScript's lack of packages makes visible. */
+/** Methods between the modules of lib/, which JavaScript cannot hide: static ones, and those of the WebSocket. */
 const INTERNAL = {
   Headers: ['count', 'fromText', 'toLines'],
   PythonHandlerError: ['fromNative'],
+  PythonWebSocket: ['accepted', 'closed', 'drained', 'failed', 'goAway', 'message'],
   Request: ['attach', 'cross', 'isWebSocket'],
-  Response: ['received']
+  Response: ['attach', 'received']
 }
 
 // --------------------------------------------------------------------------------------- the declarations
@@ -64,8 +66,8 @@ function declaredMembers (declaration, isStatic) {
 
 function runtimeMembers (object) {
   return Reflect.ownKeys(object).flatMap(key => {
-    const wellKnown = typeof key === 'symbol' && key.description.startsWith('Symbol.')
-    const name = wellKnown ? `[${key.description}]` : key
+    const symbol = Object.getOwnPropertyNames(Symbol).find(name => Symbol[name] === key)
+    const name = symbol === undefined ? key : `[Symbol.${symbol}]`
     // A symbol of somebody else's, such as Node's for util.inspect.
     if (typeof name === 'symbol' || name === 'constructor') return []
     const { get, set, value } = Object.getOwnPropertyDescriptor(object, key)
@@ -78,7 +80,7 @@ function runtimeMembers (object) {
 function declaredFields (name) {
   const { statements } = program.getSourceFile(path.join(ROOT, 'index.d.ts'))
   const declaration = statements.find(node => ts.isInterfaceDeclaration(node) && node.name.text === name)
-  return declaration.members.map(member => member.name.text)
+  return declaration.members.map(member => member.name.getText())
 }
 
 /** Which properties of an object a function reads. */
@@ -126,6 +128,25 @@ describe('the declarations and the runtime have the same', () => {
   test('fields of a request', LIMIT, () => {
     const read = fieldsRead({ method: 'POST', url: '/' }, options => main.Request.cross(new main.Request(options), true))
     assert.deepEqual(sorted(declaredFields('RequestOptions')), read)
+  })
+
+  test('members: PythonWebSocket', LIMIT, () => {
+    const members = runtimeMembers(PythonWebSocket.prototype).map(member => member.replace(/^[gs]et /, ''))
+    const open = members.filter(member => !INTERNAL.PythonWebSocket.includes(member))
+    assert.deepEqual(sorted(declaredFields('PythonWebSocket')), sorted(open))
+  })
+
+  test('options of a call', LIMIT, t => {
+    const folder = makeFolder(t)
+    const { stdout, stderr } = runModule(folder, 'options.mjs', `import { PythonHandler } from '${NAME}'
+      const names = new Set()
+      const options = new Proxy({}, { get (_target, name) { names.add(name) } })
+      await new PythonHandler().handleStream({ url: '/hello' }, options)
+      console.log([...names].join())`)
+    assert.equal(stderr, '')
+    // Read to tell an AbortSignal from an object that holds one.
+    const read = stdout.trim().split(',').filter(name => name !== 'addEventListener')
+    assert.deepEqual(sorted(declaredFields('HandleOptions')), sorted(read))
   })
 
   test('fields of a response', LIMIT, () => {
@@ -200,22 +221,12 @@ function blocksOf (text, language) {
 const promised = code => [...code.matchAll(/^ *console\.log\(.*\) \/\/ (.*)$/gm)].map(match => match[1])
 
 describe('examples', () => {
-  let folder
-  before(() => {
-    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'python-node-types-'))
-    fs.mkdirSync(path.join(folder, 'node_modules', '@platformatic'), { recursive: true })
-    fs.symlinkSync(ROOT, path.join(folder, 'node_modules', NAME), 'junction')
-  })
-  after(() => fs.rmSync(folder, { recursive: true, force: true }))
-
-  test('of index.d.ts print what they say', LIMIT, () => {
-    useFixture(folder)
+  test('of index.d.ts print what they say', LIMIT, t => {
+    const folder = makeFolder(t)
     for (const { code, line } of blocksOf(read('index.d.ts'), 'js')) {
       const used = Object.keys(main).filter(name => new RegExp(`\\b${name}\\b`).test(code))
       const missing = used.filter(name => !new RegExp(`^import .*\\b${name}\\b`, 'm').test(code))
-      const file = `line-${line}.mjs`
-      fs.writeFileSync(path.join(folder, file), `import { ${missing.join(', ')} } from '${NAME}'\n${code}`)
-      const { stdout, stderr, status } = spawnSync(process.execPath, [file], { cwd: folder, encoding: 'utf8' })
+      const { stdout, stderr, status } = runModule(folder, `line-${line}.mjs`, `import { ${missing.join(', ')} } from '${NAME}'\n${code}`)
       assert.ok(promised(code).length > 0, `index.d.ts:${line} says nothing of what it prints`)
       assert.deepEqual({ line, status, stderr, printed: stdout.trim().split('\n') },
         { line, status: 0, stderr: '', printed: promised(code) })
@@ -223,7 +234,7 @@ describe('examples', () => {
   })
 
   test('of http.d.ts serves', LIMIT, async t => {
-    useFixture(folder)
+    const folder = makeFolder(t)
     const [{ code }] = blocksOf(read('http.d.ts'), 'js')
     const { url } = await serve(t, folder, 'server.cjs', code)
     assert.equal(await (await fetch(`${url}/hello`)).text(), 'Hello')
@@ -233,6 +244,7 @@ describe('examples', () => {
     const readme = read('README.md')
     const [application] = blocksOf(readme, 'python')
     const [{ code }] = blocksOf(readme, 'js')
+    const folder = makeFolder(t)
     fs.writeFileSync(path.join(folder, 'main.py'), application.code)
     const { url, printed } = await serve(t, folder, 'server.mjs', code)
     assert.deepEqual(printed, promised(code))
@@ -243,8 +255,19 @@ describe('examples', () => {
   })
 })
 
-function useFixture (folder) {
+/** A folder for one test, with the fixture as its application, where the package can be imported by its name. */
+function makeFolder (t) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'python-node-types-'))
+  t.after(() => fs.rmSync(folder, { recursive: true, force: true }))
   fs.copyFileSync(path.join(ROOT, 'test', 'fixtures', 'declarations.py'), path.join(folder, 'main.py'))
+  fs.mkdirSync(path.join(folder, 'node_modules', '@platformatic'), { recursive: true })
+  fs.symlinkSync(ROOT, path.join(folder, 'node_modules', NAME), 'junction')
+  return folder
+}
+
+function runModule (folder, file, code) {
+  fs.writeFileSync(path.join(folder, file), code)
+  return spawnSync(process.execPath, [file], { cwd: folder, encoding: 'utf8', timeout: LIMIT.timeout / 2 })
 }
 
 /** Runs an example that listens on port 3000, on a free one. Resolves with what it printed before it listened. */

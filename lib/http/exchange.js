@@ -72,9 +72,9 @@ class Exchange {
   /** The connection was closed before the response could report it. */
   connectionLost () {
     this.#closed = true
-    // Before the release, which would look like the end of the request body.
-    this.#signal.abort(clientDisconnected())
-    this.#requestBody?.release()
+    const reason = clientDisconnected()
+    this.#signal.abort(reason)
+    this.#requestBody?.release(reason)
     this.#wakeWriter?.()
   }
 
@@ -185,7 +185,7 @@ class Exchange {
   }
 
   #fail (error) {
-    if (this.#closed || this.#signal.aborted) return
+    if (this.#signal.aborted || (this.#closed && !this.#discarding)) return
     const req = this.#req
     const res = this.#res
     // The request notices a lost connection a little before the response does.
@@ -199,7 +199,7 @@ class Exchange {
         if (taken === true) return
         this.#sent = true
         failure.answer(req, res, this.#service.exposeErrors)
-      } else if (taken !== true && !res.writableEnded) {
+      } else if (!res.writableEnded) {
         this.#cutOff()
       }
     } catch (cause) {

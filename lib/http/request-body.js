@@ -14,6 +14,7 @@ class RequestBody {
   #res
   #expectsContinue
   #waiting = null
+  #reason = null
   #released = false
   #listening = false
 
@@ -44,10 +45,11 @@ class RequestBody {
     return { value: undefined, done: true }
   }
 
-  /** Ends the reading; what still comes is discarded. */
-  release () {
+  /** Ends the reading, with an error if there is a `reason`; what still comes is discarded. */
+  release (reason = null) {
     if (this.#released) return
     this.#released = true
+    this.#reason = reason
     const req = this.#req
     req.off('readable', this.#settle).off('end', this.#settle).off('error', this.#settle).off('close', this.#settle)
     req.resume()
@@ -66,14 +68,14 @@ class RequestBody {
     const { resolve, reject } = this.#waiting
     const req = this.#req
     // Under HTTP/2 an aborted request ends like a whole one: `aborted` comes first.
-    const lost = req.aborted && !this.#released
-    const chunk = lost || this.#released ? null : req.read()
+    if (!this.#released && (req.aborted || (req.destroyed && !req.readableEnded))) this.#reason = clientDisconnected()
+    const chunk = this.#released || this.#reason !== null ? null : req.read()
     if (chunk !== null) {
       this.#waiting = null
       resolve({ value: chunk, done: false })
-    } else if (lost || (req.destroyed && !req.readableEnded && !this.#released)) {
+    } else if (this.#reason !== null) {
       this.#waiting = null
-      reject(clientDisconnected())
+      reject(this.#reason)
     } else if (this.#released || req.readableEnded) {
       this.#waiting = null
       resolve({ value: undefined, done: true })

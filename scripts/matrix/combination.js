@@ -117,13 +117,16 @@ function sitePackages (prefix, { version: [major, minor] }) {
   return path.join(prefix, 'lib', `python${major}.${minor}`, 'site-packages')
 }
 
-/** A module outside every usual folder, and the line of a .pth file that leads to it. */
+/**
+ * A module outside every usual folder, and the .pth file that leads to it. The file also imports, as those of
+ * some packages do, extension modules while Python starts: they have to find their own libraries by then.
+ */
 function writePth (folder, directory) {
   const modules = path.join(directory, 'by-pth')
   fs.mkdirSync(modules, { recursive: true })
   fs.mkdirSync(folder, { recursive: true })
   fs.writeFileSync(path.join(modules, 'matrix_handwritten.py'), "WHERE = '.pth'\n")
-  fs.writeFileSync(path.join(folder, 'matrix-handwritten.pth'), `${modules}\n`)
+  fs.writeFileSync(path.join(folder, 'matrix-handwritten.pth'), `${modules}\nimport ssl, zlib\n`)
 }
 
 /** The venv's interpreter, or the plain one that sees the same packages by the environment's variables. */

@@ -10,7 +10,7 @@ use super::application::ApplicationOptions;
 use super::event_loop::EventLoop;
 use super::wake::Wake;
 use crate::error::HandlerError;
-use crate::exchange::{LoopMessage, LoopQueue};
+use crate::exchange::{Lag, LoopMessage, LoopQueue};
 use crate::python::{exception, exit, interpreter};
 
 /// 16 MiB: deep recursion in Python must raise `RecursionError` before the stack ends; musl's default is 128 KiB.
@@ -108,6 +108,20 @@ impl EventLoopHandle {
     /// What was started, if anything was.
     pub(crate) fn started() -> Option<StartOptions> {
         HANDLE.lock().as_ref().map(|handle| handle.options.clone())
+    }
+
+    /// How long the Python thread lets others wait.
+    pub(crate) fn lag() -> Lag {
+        let handle = HANDLE.lock().clone();
+        handle.map_or(Lag { current: Duration::ZERO, waited: Duration::ZERO }, |handle| handle.queue.lag())
+    }
+
+    /// Gives the Python thread nothing to do.
+    pub(crate) fn probe() {
+        let handle = HANDLE.lock().clone();
+        if let Some(handle) = handle {
+            handle.queue.push(LoopMessage::Call(Box::new(|| {})));
+        }
     }
 
     /// The way to the Python thread.

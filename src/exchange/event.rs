@@ -54,6 +54,8 @@ pub(crate) enum Event {
     Failed(HandlerError),
     /// A handler is ready (its application is imported), or not.
     Loaded(Result<(), HandlerError>),
+    /// What the Python thread is doing, in words.
+    Stack(String),
 }
 
 /// The kinds of [`Event::Notice`], and of what a caller can honour. The numbers are those of `lib/notice.js`.
@@ -78,7 +80,12 @@ impl Event {
     pub(crate) fn is_last(&self) -> bool {
         matches!(
             self,
-            Self::Complete { .. } | Self::End | Self::Closed { .. } | Self::Failed(_) | Self::Loaded(_)
+            Self::Complete { .. }
+                | Self::End
+                | Self::Closed { .. }
+                | Self::Failed(_)
+                | Self::Loaded(_)
+                | Self::Stack(_)
         )
     }
 }

@@ -1,6 +1,7 @@
 //! What waits for the Python thread. Filled on any thread, drained on the Python thread.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -39,14 +40,40 @@ pub(crate) struct LoopQueue {
 
 struct State {
     messages: Vec<LoopMessage>,
-    signalled: bool,
+    /// Since when the reader is asked to come.
+    signalled: Option<Instant>,
     closed: bool,
+    measured: Measured,
 }
+
+/// What the last drains have shown.
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    lag: Duration,
+    at: Instant,
+    waited: Duration,
+}
+
+/// How long the Python thread lets others wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lag {
+    /// How long what waits now has waited, or what waited last if that was within the last second.
+    pub(crate) current: Duration,
+    /// All requests together, since the start: from their submission to their application's call, at most.
+    pub(crate) waited: Duration,
+}
+
+/// A lag that was measured longer ago says nothing about now.
+const LAG_IS_FRESH: Duration = Duration::from_secs(1);
 
 impl LoopQueue {
     /// A queue whose reader is woken by `signal`.
     pub(crate) fn new(signal: Box<dyn Signal>) -> Self {
-        Self { state: Mutex::new(State { messages: Vec::new(), signalled: false, closed: false }), signal }
+        let measured = Measured { lag: Duration::ZERO, at: Instant::now(), waited: Duration::ZERO };
+        Self {
+            state: Mutex::new(State { messages: Vec::new(), signalled: None, closed: false, measured }),
+            signal,
+        }
     }
 
     /// Appends a message, and signals on the empty → signalled edge only. After [`Self::close`] the message is dropped.
@@ -57,8 +84,8 @@ impl LoopQueue {
                 Some(message)
             } else {
                 state.messages.push(message);
-                if !state.signalled {
-                    state.signalled = true;
+                if state.signalled.is_none() {
+                    state.signalled = Some(Instant::now());
                     self.signal.raise();
                 }
                 None
@@ -71,8 +98,27 @@ impl LoopQueue {
     /// Moves everything that waits into `batch` (which must be empty) and rearms the signal.
     pub(crate) fn drain(&self, batch: &mut Vec<LoopMessage>) {
         let mut state = self.state.lock();
-        state.signalled = false;
         std::mem::swap(&mut state.messages, batch);
+        if let Some(since) = state.signalled.take() {
+            let now = Instant::now();
+            let lag = now - since;
+            let requests =
+                batch.iter().filter(|message| matches!(message, LoopMessage::Begin { .. })).count();
+            let waited = state.measured.waited + lag * u32::try_from(requests).unwrap_or(u32::MAX);
+            state.measured = Measured { lag, at: now, waited };
+        }
+    }
+
+    /// How long the reader lets others wait.
+    pub(crate) fn lag(&self) -> Lag {
+        let state = self.state.lock();
+        let measured = state.measured;
+        let current = match state.signalled {
+            Some(since) => since.elapsed(),
+            None if measured.at.elapsed() <= LAG_IS_FRESH => measured.lag,
+            None => Duration::ZERO,
+        };
+        Lag { current, waited: measured.waited }
     }
 
     /// Refuses further messages and drops those that wait.

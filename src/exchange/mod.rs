@@ -34,7 +34,7 @@ pub(crate) use completion_queue::CompletionQueue;
 pub(crate) use event::{Event, NoticeKind, ResponseHead};
 pub(crate) use exchange::{AppHalf, Capabilities, Delivery, Exchange, ExchangeId, Mode};
 pub(crate) use inbound::{Disconnect, Message, Take};
-pub(crate) use loop_queue::{LoopMessage, LoopQueue};
+pub(crate) use loop_queue::{Lag, LoopMessage, LoopQueue};
 pub(crate) use request_head::RequestHead;
 pub(crate) use sync_reply::SyncReply;
 

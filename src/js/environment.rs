@@ -168,7 +168,7 @@ impl Environment {
         let mut writer = EventWriter::new(env, batch.len())?;
         let mut ended = 0;
         for (id, event) in batch {
-            let is_load = matches!(event, Event::Loaded(_));
+            let is_load = matches!(event, Event::Loaded(_) | Event::Stack(_));
             if event.is_last() && (is_load || self.requests.borrow_mut().remove(&id).is_some()) {
                 ended += 1;
             }

@@ -85,6 +85,7 @@ impl<'env> EventWriter<'env> {
                 (7, self.number(f64::from(kind as u8))?, self.latin1_text(&fields)?, None)
             }
             Event::Failed(error) => (8, failure::value(self.env, &error)?, undefined, None),
+            Event::Stack(stack) => (10, self.utf8(stack.as_bytes())?, undefined, None),
             Event::Loaded(Ok(())) => (9, undefined, undefined, None),
             Event::Loaded(Err(error)) => (9, failure::value(self.env, &error)?, undefined, None),
         };

@@ -8,6 +8,7 @@ pub(crate) mod exit;
 pub(crate) mod interpreter;
 pub(crate) mod loader;
 mod shim38;
+pub(crate) mod stack;
 mod symbol;
 pub(crate) mod task;
 pub(crate) mod waiters;

@@ -7,7 +7,7 @@ import { ReadableStream } from 'node:stream/web'
 import { Headers, Python, PythonHandler, PythonHandlerError, Request, Response } from '@platformatic/python-node'
 import type {
   BodyChunk, BodyInit, BodyStream, BufferedResponse, HandleOptions, HeadersInit, HeaderMap, PythonHandlerErrorCode,
-  PythonHandlerOptions, PythonHandlerTarget, RequestOptions, ResponseOptions, SocketInfo
+  PythonHandlerOptions, PythonHandlerTarget, PythonWebSocket, RequestOptions, ResponseOptions, SocketInfo
 } from '@platformatic/python-node'
 import { createRequestListener } from '@platformatic/python-node/http'
 
@@ -116,6 +116,55 @@ export async function bodies (handler: PythonHandler, request: Request): Promise
   // @ts-expect-error: follows from the url
   request.path = '/'
   expectType<HeaderMap>(request.toJSON().headers)
+}
+
+export async function calls (handler: PythonHandler): Promise<void> {
+  await handler.handleStream({ url: '/' }, {
+    onUploadProgress: ({ loaded, total }) => expectType<[number, number | null]>([loaded, total]),
+    onDownloadProgress () {},
+    onEarlyHints: ({ link }) => expectType<string[]>(link),
+    onPush: ({ path, headers }) => expectType<[string, Headers]>([path, headers]),
+    onDebug: (info) => expectType<unknown>(info),
+    trailers: false
+  })
+  // @ts-expect-error: a callback is a function
+  await handler.handleRequest({ url: '/' }, { onPush: true })
+  expectType<void>(await handler.ready())
+  expectType<void>(await handler.close({ timeout: 1000 }))
+  {
+    await using own = await PythonHandler.load()
+    expectType<string>(own.docroot)
+  }
+  const fetched = await handler.fetch('/', { method: 'POST', body: 'a', state: { a: 1 }, signal: AbortSignal.timeout(1) })
+  expectType<globalThis.Response>(fetched)
+  expectType<unknown>(fetched.debug)
+  await handler.fetch(new globalThis.Request('http://localhost/'))
+  // @ts-expect-error: the Request of this package is none of fetch's
+  await handler.fetch(new Request({ url: '/' }))
+}
+
+export async function sockets (handler: PythonHandler): Promise<void> {
+  const { signal } = new AbortController()
+  const socket = handler.connect('/socket', { protocols: ['a', 'b'], headers: { cookie: 'a=1' }, signal })
+  expectType<PythonWebSocket>(socket)
+  expectType<PythonWebSocket>(handler.connect(new Request({ url: '/', websocket: true })))
+  expectType<PythonWebSocket>(handler.connect({ url: new URL('ws://localhost/') }))
+  socket.binaryType = 'arraybuffer'
+  socket.send('a')
+  socket.send(new Uint8Array(1))
+  // @ts-expect-error: a message is text or bytes
+  socket.send(1)
+  socket.onmessage = ({ data }) => expectType<string | Buffer | ArrayBuffer | Blob>(data)
+  socket.addEventListener('close', ({ code, reason, wasClean }) => expectType<[number, string, boolean]>([code, reason, wasClean]), { once: true })
+  socket.addEventListener('error', ({ error }) => expectType<unknown>(error))
+  for await (const message of socket) expectType<string | Buffer>(message)
+  if (socket.readyState === socket.OPEN) socket.close(1000, 'done')
+  const request = new Request({ url: '/socket', websocket: true })
+  const response = await handler.handleStream(request)
+  await request.end(1000, 'done')
+  response.cancel()
+  expectType<{ code: number, reason: string } | null>(response.closed)
+  expectType<Headers | null>(response.trailers)
 }
 
 export function options (): void {
