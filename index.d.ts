@@ -71,7 +71,8 @@ export declare class PythonHandler {
    * @throws {PythonHandlerError} as a rejection. The application's: `ERR_PYTHON_STARTUP`, `ERR_PYTHON_EXCEPTION`,
    *   `ERR_PYTHON_NO_RESPONSE`, `ERR_PYTHON_INCOMPLETE_RESPONSE`, `ERR_PYTHON_RESPONSE_TIMEOUT`,
    *   `ERR_PYTHON_CANCELLED`, `ERR_PYTHON_NOT_AWAITABLE`; the caller's: `ERR_PYTHON_INVALID_ARGUMENT`,
-   *   `ERR_PYTHON_INVALID_METHOD`, `ERR_PYTHON_INVALID_URL`, `ERR_PYTHON_INVALID_HEADER`;
+   *   `ERR_PYTHON_INVALID_METHOD`, `ERR_PYTHON_INVALID_URL`, `ERR_PYTHON_INVALID_HEADER`,
+   *   `ERR_PYTHON_BODY_TOO_LARGE`, `ERR_PYTHON_HEADERS_TOO_LARGE`; `ERR_PYTHON_OVERLOADED`,
    *   `ERR_PYTHON_CLOSED`, `ERR_PYTHON_INTERNAL`. A body stream that fails rejects with its own error.
    *
    * @example
@@ -203,6 +204,19 @@ export declare class PythonHandler {
    */
   close (options?: CloseOptions): Promise<void>
 
+  /**
+   * What the handler does now and has done so far.
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * await handler.handleRequest({ url: '/hello' })
+   * const { inFlight, completed, bytesReceived } = handler.stats()
+   * console.log(inFlight, completed, bytesReceived) // 0 1 5
+   * ```
+   */
+  stats (): HandlerStats
+
   /** `close()`, for `await using`. */
   [Symbol.asyncDispose] (): Promise<void>
 }
@@ -298,6 +312,33 @@ export interface PythonHandlerOptions {
   disconnectGrace?: number | undefined
 
   /**
+   * Milliseconds that the Python thread may answer nobody, with requests in flight, until the process emits a
+   * warning with code `PYTHON_STUCK` and Python's stack. 0 to 2147483647; 0 and `Infinity`: never. Default: 5000.
+   */
+  stuckThreshold?: number | undefined
+
+  /** Requests that the application works on at a time, 1 or more, or `Infinity`; more wait. Default: 10000. */
+  maxInFlight?: number | undefined
+
+  /** Requests that may wait, or `Infinity`; to one more, `ERR_PYTHON_OVERLOADED`. Default: 10000. */
+  maxQueued?: number | undefined
+
+  /** Bytes of a request's body, or `Infinity`; of a longer one, `ERR_PYTHON_BODY_TOO_LARGE`. Default: 1 GiB. */
+  maxBodySize?: number | undefined
+
+  /** Header fields of a request, or `Infinity`; of more, `ERR_PYTHON_HEADERS_TOO_LARGE`. Default: 1000. */
+  maxHeaders?: number | undefined
+
+  /** Bytes of a request's url and headers together, or `Infinity`; as `maxHeaders`. Default: 65536. */
+  maxHeaderSize?: number | undefined
+
+  /**
+   * Bytes of a message sent on a WebSocket, or `Infinity`; a longer one closes it with code 1009 and
+   * `ERR_PYTHON_MESSAGE_TOO_LARGE`. Default: 16 MiB.
+   */
+  maxMessageSize?: number | undefined
+
+  /**
    * Milliseconds that the end of the process waits for Python: running tasks are cancelled and `atexit`
    * functions run. Holds for the process; the handler made last sets it.
    *
@@ -312,6 +353,36 @@ export interface PythonHandlerOptions {
    * Default: true.
    */
   deepbind?: boolean | undefined
+}
+
+/** What `stats()` gives. Requests of `handleRequestSync` are not counted. */
+export interface HandlerStats {
+  /** Requests that the application works on. */
+  inFlight: number
+  /** Requests that wait for `maxInFlight`. */
+  queued: number
+  /** Responses whose bodies are not read to their end. */
+  openStreams: number
+  /** WebSockets that are not closed. */
+  openSockets: number
+  /** Requests that ended well. */
+  completed: number
+  /** Requests that ended with an error. */
+  failed: number
+  /** Requests that the caller gave up. */
+  aborted: number
+  /** Requests that ended by `responseTimeout` or `idleTimeout`. */
+  timedOut: number
+  /** Requests refused by `maxQueued`. */
+  rejected: number
+  /** Bytes of request bodies and WebSocket messages given to the application. */
+  bytesSent: number
+  /** Bytes of response bodies and WebSocket messages taken from it. */
+  bytesReceived: number
+  /** LOOPLAG */
+  loopLag: number
+  /** WAITING */
+  waitingForPython: number
 }
 
 /** The name of `PythonHandlerOptions` in version 2. */
@@ -871,6 +942,14 @@ export type PythonHandlerErrorCode =
   | 'ERR_PYTHON_INVALID_URL'
   /** The name or value of a header is malformed. */
   | 'ERR_PYTHON_INVALID_HEADER'
+  /** The request's body is above `maxBodySize`. */
+  | 'ERR_PYTHON_BODY_TOO_LARGE'
+  /** The request has more headers than `maxHeaders`, or is above `maxHeaderSize`. */
+  | 'ERR_PYTHON_HEADERS_TOO_LARGE'
+  /** A message of a WebSocket is above `maxMessageSize`. */
+  | 'ERR_PYTHON_MESSAGE_TOO_LARGE'
+  /** `maxInFlight` requests are in flight, and `maxQueued` wait. */
+  | 'ERR_PYTHON_OVERLOADED'
   /** `request.write()` where the body was given, or has ended. */
   | 'ERR_PYTHON_BODY'
   /** `./http`: another middleware has read the request's body. */
@@ -888,13 +967,6 @@ export type PythonHandlerErrorCode =
   | 'ERR_PYTHON_UNSUPPORTED_CODING'
   /** The client closed the connection. */
   | 'ERR_PYTHON_CLIENT_DISCONNECTED'
-  // Thrown by nothing here: `./http` has a status for a handler of yours that does.
-  /** 413 */
-  | 'ERR_PYTHON_BODY_TOO_LARGE'
-  /** 431 */
-  | 'ERR_PYTHON_HEADERS_TOO_LARGE'
-  /** 503 */
-  | 'ERR_PYTHON_OVERLOADED'
   // The machine's.
   /** There is no interpreter where one was looked for. */
   | 'ERR_PYTHON_INTERPRETER_NOT_FOUND'

@@ -188,7 +188,10 @@ class Call {
     // Weakly: the registry is to tell when nobody else holds it.
     this.#response = new WeakRef(response)
     abandoned.register(response, this, this)
-    this.#resolve(response)
+    const resolve = this.#resolve
+    // They would keep the promise, and the promise the response.
+    this.#resolve = this.#reject = null
+    resolve(response)
   }
 
   chunk (bytes) {

@@ -20,7 +20,8 @@ const LOADED = 9
 const STACK = 10
 const STRIDE = 6
 
-let environment
+/** One for each environment, whatever number of copies of this module it has loaded. */
+const kEnvironment = Symbol.for('@platformatic/python-node environment')
 
 class Environment {
   #calls = new Map()
@@ -35,8 +36,8 @@ class Environment {
 
   /** @returns {Environment} */
   static of (native) {
-    environment ??= new Environment(native)
-    return environment
+    globalThis[kEnvironment] ??= new Environment(native)
+    return globalThis[kEnvironment]
   }
 
   /** @returns {number} a name for a call, never used twice */

@@ -8,7 +8,6 @@ const ABSOLUTE = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)([^#]*)/i
 const SCHEMES = new Set(['http', 'https', 'ws', 'wss'])
 const AUTHORITY = /^(?:[^@]*@)?(\[[0-9a-f:.]+\]|[^:@]*)(?::(\d*))?$/i
 const PLAIN = /^[\x21-\x7e]*$/
-// eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL = /[\x00-\x1f\x7f]/
 const TO_ENCODE = /[^\x21-\x7e]+/g
 

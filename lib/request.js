@@ -8,7 +8,7 @@ const { toJson } = require('./json.js')
 const { parseTarget, serverOf } = require('./request-target.js')
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-zA-Z]+$/
-const BEYOND_LATIN1 = /[^\x00-\xff]/ // eslint-disable-line no-control-regex -- the range of latin-1
+const BEYOND_LATIN1 = /[^\x00-\xff]/
 
 /** Methods whose requests have no body unless one is given or announced (RFC 9110 9.3). */
 const WITHOUT_BODY = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'DELETE', 'CONNECT'])

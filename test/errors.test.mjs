@@ -235,8 +235,8 @@ describe('what is no ASGI 3 application', () => {
     assert.match(error.message, /str/)
   })
 
-  test('an ASGI 2 application', { timeout }, async () => {
-    const error = await errorOf(serve('failing:double_callable').handleRequest({ url: '/' }))
+  test('an ASGI 2 application that is called as ASGI 3', { timeout }, async () => {
+    const error = await errorOf(serve('failing:double_callable', { interface: 'asgi3' }).handleRequest({ url: '/' }))
     assert.equal(error.code, 'ERR_PYTHON_EXCEPTION')
     assert.equal(error.pythonType, 'TypeError')
   })

@@ -180,8 +180,8 @@ export function runClient (command, args, { input = '' } = {}) {
   })
 }
 
-export function curl (...args) {
-  return runClient('curl', ['--silent', '--show-error', '--noproxy', '*', ...args])
+export function curl (args, options) {
+  return runClient('curl', ['--silent', '--show-error', '--noproxy', '*', ...args], options)
 }
 
 /** Runs test/frameworks/clients/<name>.py; resolves with the JSON it printed. */

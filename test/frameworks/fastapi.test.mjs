@@ -242,12 +242,17 @@ describe('a websocket route', () => {
     assert.deepEqual([code, reason, wasClean], [4001, 'as you wish', true])
   })
 
-  for (const name of ['leave', 'raise']) {
+  for (const name of ['close', 'raise']) {
     test(`a refusal before the accept (${name}) is a 403`, { timeout }, async () => {
       const socket = handler.connect(url(`/rooms/closed?name=${name}`))
       await assert.rejects(socket[Symbol.asyncIterator]().next(), { code: 'ERR_PYTHON_WEBSOCKET_REFUSED', status: 403 })
     })
   }
+
+  test('an exception before the accept is the socket\'s error', { timeout }, async () => {
+    const socket = handler.connect(url('/rooms/closed?name=break'))
+    await assert.rejects(socket[Symbol.asyncIterator]().next(), { code: 'ERR_PYTHON_EXCEPTION', pythonType: 'RuntimeError' })
+  })
 
   test('handleStream and a Request carry the same conversation', { timeout }, async () => {
     const request = new Request({ url: url('/rooms/tea?name=stream'), websocket: true })
@@ -261,10 +266,11 @@ describe('a websocket route', () => {
   })
 })
 
-test('curl uploads a form with Expect: 100-continue', { timeout }, async () => {
-  const body = 'tea\n'.repeat(500_000)
-  const answer = JSON.parse(await curl(`${origin}/upload`, '--header', 'Expect: 100-continue', '--form', 'title=curl', '--form', `file=${body.slice(0, 40)};filename=a.txt;type=text/plain`))
-  assert.deepEqual([answer.title, answer.name, answer.type, answer.size], ['curl', 'a.txt', 'text/plain', 40])
+test('curl uploads a form from a pipe, and waits for 100 Continue', { timeout }, async () => {
+  const content = 'tea\n'.repeat(500_000)
+  const form = ['--header', 'Expect: 100-continue', '--form', 'title=curl', '--form', 'file=@-;filename=a.txt;type=text/plain']
+  const answer = JSON.parse(await curl([`${origin}/upload`, ...form], { input: content }))
+  assert.deepEqual([answer.title, answer.name, answer.type, answer.size], ['curl', 'a.txt', 'text/plain', content.length])
 })
 
 test('httpx uploads, streams and is told of a mistake', { timeout }, async () => {

@@ -130,6 +130,7 @@ export async function calls (handler: PythonHandler): Promise<void> {
   // @ts-expect-error: a callback is a function
   await handler.handleRequest({ url: '/' }, { onPush: true })
   expectType<void>(await handler.ready())
+  expectType<number>(handler.stats().loopLag)
   expectType<void>(await handler.close({ timeout: 1000 }))
   {
     await using own = await PythonHandler.load()

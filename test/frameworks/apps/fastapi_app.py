@@ -202,7 +202,10 @@ async def where(request: Request):
 @app.websocket("/rooms/{room}")
 async def chat(websocket: WebSocket, room: str, name: str = Query("nobody")):
     if room == "closed":
-        raise HTTPException(403) if name == "raise" else WebSocketDisconnect(1008)
+        if name == "close":
+            await websocket.close(1008)
+            return
+        raise HTTPException(403) if name == "raise" else RuntimeError("out of rooms")
     offered = websocket.scope["subprotocols"]
     await websocket.accept(subprotocol=offered[-1] if offered else None)
     await websocket.send_json({"room": room, "name": name, "pool": websocket.state.pool})
@@ -231,8 +234,8 @@ async def admin_where(request: Request):
         "root_path": request.scope["root_path"],
         "path": request.scope["path"],
         "url": str(request.url),
-        "where": str(request.url_for("where")),
+        "where": str(request.url_for("admin:where")),
     }
 
 
-app.mount("/admin", admin)
+app.mount("/admin", admin, name="admin")

@@ -1,0 +1,144 @@
+// Many requests at once: all in flight together, each in a task and a context of its own.
+
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { PassThrough } from 'node:stream'
+import { collect, json, noted, notedSoFar, release, serve, timeout, turns } from './fixtures.mjs'
+
+const app = (name, options) => serve(`concurrent:${name}`, { responseTimeout: 0, ...options })
+const answers = async (handler, requests) => (await Promise.all(requests.map(request => handler.handleRequest(request)))).map(json)
+const times = (count, make) => Array.from({ length: count }, (_, index) => make(index))
+
+describe('requests in flight', () => {
+  test('a thousand that sleep 50 ms are in flight all at once', { timeout }, async () => {
+    const seen = await answers(app('sleepers'), times(1000, () => ({ url: '/1000' })))
+    assert.equal(Math.max(...seen), 1000)
+  })
+
+  test('ten thousand are each answered with their own', { timeout }, async () => {
+    const requests = times(10_000, index => ({ url: `/request/${index}?${index % 5}` }))
+    const seen = await answers(app('named'), requests)
+    assert.deepEqual(seen, times(10_000, index => `/request/${index}`))
+  })
+
+  test('of several handlers are not mixed up', { timeout }, async () => {
+    const mounted = times(5, index => app('named', { rootPath: `/mount${index}` }))
+    const seen = await Promise.all(times(500, async index => json(await mounted[index % 5].handleRequest({ url: `/${index}?${index % 3}` }))))
+    assert.deepEqual(seen, times(500, index => `/mount${index % 5}/${index}`))
+  })
+
+  test('buffered, streamed and synchronous ones mix', { timeout }, async () => {
+    const handler = app('named')
+    const waiting = times(50, index => ({ url: `/${index}?3` })).map((request, index) => index % 2
+      ? handler.handleRequest(request).then(json)
+      : handler.handleStream(request).then(collect).then(body => JSON.parse(body)))
+    assert.equal(json(handler.handleRequestSync({ url: '/sync?3' })), '/sync')
+    assert.deepEqual(await Promise.all(waiting), times(50, index => `/${index}`))
+  })
+})
+
+describe('contextvars', () => {
+  test('never leak between requests in flight', { timeout }, async () => {
+    const waiting = answers(app('contexts'), times(100, index => ({ url: `/${index}` })))
+    await turns(3)
+    await release('contexts')
+    for (const [index, { seen, inner }] of (await waiting).entries()) {
+      const name = String(index)
+      assert.deepEqual(seen, ['unset', name, name, name])
+      assert.deepEqual(inner, [[name, `${name}-inner`], [name, `${name}-other`]])
+    }
+  })
+
+  test('never leak to later requests, even of an application that never waits', { timeout }, async () => {
+    const handler = app('leaves_context')
+    for (let turn = 0; turn < 5; turn++) assert.equal(json(await handler.handleRequest({ url: '/' })), 'unset')
+    assert.deepEqual(await answers(handler, times(20, () => ({ url: '/' }))), times(20, () => 'unset'))
+    assert.equal(json(handler.handleRequestSync({ url: '/' })), 'unset')
+  })
+})
+
+describe('tasks', () => {
+  test('each request is a real task of its own on the main thread', { timeout }, async () => {
+    const waiting = answers(app('tasks'), times(20, () => ({ url: '/' })))
+    await turns(3)
+    await release('tasks')
+    const seen = await waiting
+    assert.equal(new Set(seen.map(({ id }) => id)).size, 20)
+    for (const { id: _, ...facts } of seen) {
+      assert.deepEqual(facts, {
+        same: true, is_task: true, in_all_tasks: true, running_loop: true, main_thread: true, library: 'asyncio'
+      })
+    }
+  })
+
+  test('a background task outlives the response', { timeout }, async () => {
+    assert.equal(json(await app('background').handleRequest({ url: '/task' })), 'accepted')
+    assert.equal(await notedSoFar('background-done:task'), null)
+    await release('background:task')
+    assert.equal(await noted('background-done:task'), 'worker')
+  })
+
+  test('an application may go on after its response', { timeout }, async () => {
+    for (const [name, handle] of [['buffered', 'handleRequest'], ['streamed', 'handleStream'], ['sync', 'handleRequestSync']]) {
+      const response = await app('after_response')[handle]({ url: `/${name}` })
+      assert.equal(String(await collect(response)), '"accepted"')
+      assert.equal(await noted(`answered:${name}`), true)
+      assert.equal(await notedSoFar(`after-done:${name}`), null)
+      await release(`after:${name}`)
+      assert.equal(await noted(`after-done:${name}`), true)
+    }
+  })
+
+  test('is not cancelled after its response by the deadlines of the request', { timeout }, async () => {
+    const handler = app('after_response', { responseTimeout: 20, disconnectGrace: 0 })
+    const controller = new AbortController()
+    await handler.handleRequest({ url: '/deadline' }, controller.signal)
+    controller.abort()
+    await assert.rejects(serve('cancelling:hang', { responseTimeout: 40 }).handleRequest({ url: '/deadline' }))
+    await release('after:deadline')
+    assert.equal(await noted('after-done:deadline'), true)
+  })
+
+  test('timers run while no request is in flight', { timeout }, async () => {
+    await app('many_background').handleRequest({ url: '/timer' })
+    assert.equal(await noted('timer-done:timer'), true)
+  })
+})
+
+describe('asyncio and anyio', () => {
+  test('asyncio.to_thread leaves the loop free and carries the context', { timeout }, async () => {
+    const waiting = app('to_thread').handleRequest({ url: '/' })
+    await turns(3)
+    await release('to-thread')
+    assert.deepEqual(json(await waiting), ['seen in the thread', false])
+  })
+
+  test('wait_for, asyncio.timeout and move_on_after', { timeout }, async () => {
+    assert.deepEqual(json(await app('timeouts').handleRequest({ url: '/' })), ['wait_for', 'timeout', 'anyio'])
+  })
+
+  test('a receive that runs into a timeout loses nothing', { timeout }, async () => {
+    const body = new PassThrough()
+    const waiting = app('receive_timeout').handleRequest({ method: 'POST', url: '/', body })
+    await noted('receive-timed-out')
+    body.end('late')
+    assert.equal(json(await waiting), 'late')
+  })
+
+  test('asyncio.TaskGroup', { timeout }, async () => {
+    assert.deepEqual(json(await app('task_group').handleRequest({ url: '/' })), [0, 1, 2])
+  })
+
+  test('anyio task groups, their threads and their failures', { timeout }, async () => {
+    assert.equal(String(await collect(await app('groups').handleStream({ url: '/' }))), '0123456789.')
+    const { sent, results, failed } = await noted('groups')
+    assert.deepEqual(sent, times(10, index => index))
+    assert.deepEqual(results, [0, 2, 4, 6, 8])
+    assert.match(failed, /ExceptionGroup|ValueError/)
+  })
+
+  test('several receive() at once all see the disconnect', { timeout }, async () => {
+    assert.equal(json(await app('two_receivers').handleRequest({ url: '/' })), 'answered')
+    assert.deepEqual(await noted('two-receivers'), ['http.disconnect', 'http.disconnect'])
+  })
+})
