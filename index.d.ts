@@ -379,9 +379,9 @@ export interface HandlerStats {
   bytesSent: number
   /** Bytes of response bodies and WebSocket messages taken from it. */
   bytesReceived: number
-  /** LOOPLAG */
+  /** Milliseconds that the Python thread has let its queue wait now; of the process, not of the handler. */
   loopLag: number
-  /** WAITING */
+  /** Milliseconds that all requests together have waited for the Python thread; of the process. */
   waitingForPython: number
 }
 

@@ -61,6 +61,7 @@ class Call {
   #streamed = false
   #trace = null
   #resource = null
+  #closing = null
   deadline = 0
 
   /**
@@ -119,6 +120,8 @@ class Call {
       diagnostics.start.publish(this.#trace)
     }
     const failure = service.handle.submit(id, mode, capabilities, head, count, body, more || isWebSocket, extra)
+    // Used up: it is one object for all requests, and must not keep this one's body.
+    crossing.body = crossing.source = crossing.extra = undefined
     if (failure) throw PythonHandlerError.fromNative(failure)
     this.#state = BEGUN
     this.#request = null
@@ -154,7 +157,7 @@ class Call {
     this.#finish('completed')
     this.#settled = true
     const response = Response.received(status, headers, body, null)
-    response.trailers = this.#trailers
+    if (this.#trailers !== null) Response.setTrailers(response, this.#trailers)
     if (this.#options.onDownloadProgress !== undefined) {
       new Progress(this.#inContext(this.#options.onDownloadProgress), body.length).add(body.length)
     }
@@ -192,6 +195,7 @@ class Call {
     // They would keep the promise, and the promise the response.
     this.#resolve = this.#reject = null
     resolve(response)
+    if (this.#closing !== null) this.close(this.#closing.code, this.#closing.reason)
   }
 
   chunk (bytes) {
@@ -218,7 +222,7 @@ class Call {
       return
     }
     const response = this.#response.deref()
-    if (response !== undefined) response.closed = { code, reason }
+    if (response !== undefined) Response.setClosed(response, { code, reason })
     this.#reader.end()
   }
 
@@ -248,7 +252,7 @@ class Call {
       case notices.TRAILERS: {
         this.#trailers = Headers.fromText(text)
         const response = this.#response?.deref()
-        if (response !== undefined) response.trailers = this.#trailers
+        if (response !== undefined) Response.setTrailers(response, this.#trailers)
         break
       }
       case notices.PATH_SEND:
@@ -355,7 +359,14 @@ class Call {
   /** The client of a WebSocket has closed it. */
   close (code, reason) {
     if (this.#state === OVER) return
+    if (!this.#settled && this.#socket === null) {
+      // Neither accepted nor refused yet: the promise tells that first.
+      this.#closing = { code, reason }
+      return
+    }
     this.#giveUp('completed', undefined, false, code, reason)
+    const response = this.#response?.deref()
+    if (response !== undefined) Response.setClosed(response, { code, reason })
     this.#reader?.end()
   }
 

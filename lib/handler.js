@@ -65,6 +65,9 @@ class PythonHandler {
     return new Promise((resolve, reject) => {
       this.#checkOpen()
       checkRequest(request)
+      if (!streamed && isWebSocket(request)) {
+        throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', 'a WebSocket has no buffered response: use handleStream or connect')
+      }
       const signal = signalOf(options)
       const call = new Call(this.#service, signal, resolve, reject, options === signal ? undefined : callbacksOf(options))
       call.submit(request, streamed)
@@ -212,6 +215,10 @@ function open (options, find) {
 function dlopenFlags (deepbind) {
   const { RTLD_NOW, RTLD_DEEPBIND } = os.constants.dlopen
   return deepbind && RTLD_DEEPBIND !== undefined ? RTLD_NOW | RTLD_DEEPBIND : undefined
+}
+
+function isWebSocket (request) {
+  return request instanceof Request ? Request.isWebSocket(request) : request.websocket === true
 }
 
 function checkRequest (request) {

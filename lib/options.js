@@ -118,8 +118,9 @@ function readOptions (options = {}) {
     state: options.state === undefined ? undefined : toJson('state', options.state),
     responseTimeout: duration(options, 'responseTimeout', 30_000),
     idleTimeout: duration(options, 'idleTimeout', 0),
-    disconnectGrace: duration(options, 'disconnectGrace', 1_000),
-    shutdownTimeout: duration(options, 'shutdownTimeout', 2_000),
+    // Endless is a grace of its own: the task is never cancelled.
+    disconnectGrace: options.disconnectGrace === Infinity ? Infinity : duration(options, 'disconnectGrace', 1_000),
+    shutdownTimeout: options.shutdownTimeout === Infinity ? LONGEST : duration(options, 'shutdownTimeout', 2_000),
     stuckThreshold: duration(options, 'stuckThreshold', 5_000),
     maxInFlight: amount(options, 'maxInFlight', 10_000, 1),
     maxQueued: amount(options, 'maxQueued', 10_000),

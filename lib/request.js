@@ -20,6 +20,10 @@ function invalid (message) {
   return new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', message)
 }
 
+function bodyError (message) {
+  return new PythonHandlerError('ERR_PYTHON_BODY', message)
+}
+
 function invalidMethod (method) {
   return new PythonHandlerError('ERR_PYTHON_INVALID_METHOD',
     `invalid method ${JSON.stringify(String(method).slice(0, 80))}: it must be an HTTP token`)
@@ -72,6 +76,8 @@ class Request {
   #written = null
   #ended = false
   #call = null
+  /** A body that is written or streamed can be read once. */
+  #used = false
 
   constructor (options) {
     if (options === undefined || options === null) throw invalid('Missing `options` argument')
@@ -139,9 +145,9 @@ class Request {
 
   async write (chunk) {
     if (this.#body !== null) {
-      throw new PythonHandlerError('ERR_PYTHON_BODY', 'Cannot write to request: body has already been provided')
+      throw bodyError('Cannot write to request: body has already been provided')
     }
-    if (this.#ended) throw new PythonHandlerError('ERR_PYTHON_BODY', 'Cannot write to request: body has already ended')
+    if (this.#ended) throw bodyError('Cannot write to request: body has already ended')
     const text = typeof chunk === 'string'
     const bytes = takeChunk(chunk)
     if (this.#call !== null) return this.#call.write(bytes, text)
@@ -170,6 +176,7 @@ class Request {
    * @returns {Crossing}
    */
   static cross (request, streamed) {
+    if (request.#used) throw bodyError('the body of this request was written or streamed to a handler before')
     const lines = Headers.toLines(request.#headers)
     const count = Headers.count(request.#headers)
     const hasHost = request.#target.authority === '' || request.#headers.has('host')
@@ -180,6 +187,7 @@ class Request {
     } else {
       crossBody(body)
     }
+    request.#used = crossing.more
     return crossing
   }
 
@@ -245,7 +253,11 @@ function cross (method, target, facts, lines, count, hasHost, docroot) {
     count++
   }
   const head = method + '\n' + target.target + factLines(facts, target) + lines
-  if (BEYOND_LATIN1.test(head)) throw invalid('a part of the request holds a character above U+00FF')
+  if (BEYOND_LATIN1.test(head)) {
+    throw BEYOND_LATIN1.test(lines)
+      ? new PythonHandlerError('ERR_PYTHON_INVALID_HEADER', 'a header holds a character above U+00FF')
+      : invalid('the scheme or socket holds a character above U+00FF')
+  }
   crossing.head = head
   crossing.count = count
   crossing.body = undefined
@@ -274,7 +286,9 @@ function checkObject (options) {
  * @returns {Crossing}
  */
 function crossPlain (options) {
-  const { method = 'GET', url, headers, body, docroot = null } = options
+  const { url, headers, body } = options
+  const method = options.method ?? 'GET'
+  const docroot = options.docroot ?? null
   if (typeof method !== 'string' || !TOKEN.test(method)) throw invalidMethod(method)
   const target = parseTarget(urlText(url))
   let lines = ''
@@ -323,6 +337,8 @@ function factLines ({ socket, scheme, httpVersion }, target) {
   }
   const isSocket = socket !== undefined && socket !== null
   if (isSocket && typeof socket !== 'object') throw invalid('`socket` must be an object')
+  if (scheme !== undefined && typeof scheme !== 'string') throw invalid('`scheme` must be a string')
+  if (httpVersion !== undefined && typeof httpVersion !== 'string') throw invalid('`httpVersion` must be a string')
   scheme ??= target.scheme || (isSocket && socket.encrypted === true ? 'https' : 'http')
   const lines = `\n${scheme}\n${httpVersion ?? '1.1'}`
   if (isSocket) {

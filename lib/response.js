@@ -12,10 +12,9 @@ class Response {
   #body
   #reader = null
   #exception
-  /** Header fields that came after the body, once it has ended. */
-  trailers = null
-  /** How the application closed a WebSocket. */
-  closed = null
+  #trailers = null
+  #closed = null
+  #given = false
 
   constructor (options) {
     const { status = 200, headers, body, exception } = options ?? {}
@@ -38,6 +37,16 @@ class Response {
     response.#body = body
     response.#reader = reader
     return response
+  }
+
+  /** Header fields that came after the body. */
+  static setTrailers (response, trailers) {
+    response.#trailers = trailers
+  }
+
+  /** How a WebSocket was closed. */
+  static setClosed (response, closed) {
+    response.#closed = closed
   }
 
   /** Connects the body that is to come. */
@@ -68,6 +77,14 @@ class Response {
     return this.#body
   }
 
+  get trailers () {
+    return this.#trailers
+  }
+
+  get closed () {
+    return this.#closed
+  }
+
   get complete () {
     return this.#reader === null
   }
@@ -79,8 +96,8 @@ class Response {
 
   next () {
     if (this.#reader !== null) return this.#reader.next()
-    const body = this.#body
-    this.#body = this.#body === null ? null : EMPTY_BODY
+    const body = this.#given ? null : this.#body
+    this.#given = true
     return Promise.resolve(body === null || body.length === 0 ? null : body)
   }
 
@@ -108,10 +125,13 @@ class Response {
     if (this.exception !== null) json.exception = this.exception
     return json
   }
+
+  [Symbol.for('nodejs.util.inspect.custom')] (_depth, options, inspect) {
+    return `Response ${inspect(this.toJSON(), options)}`
+  }
 }
 
 const EMPTY = Object.freeze({})
-const EMPTY_BODY = Buffer.alloc(0)
 
 function toBuffer (body) {
   if (Buffer.isBuffer(body)) return body

@@ -8,9 +8,6 @@ const { PythonHandlerError } = require('./errors.js')
 const { Limits } = require('./limits.js')
 const { Watchdog } = require('./watchdog.js')
 
-/** How a call can end: the names in `stats()`. */
-const OUTCOMES = ['completed', 'failed', 'aborted', 'timedOut']
-
 class Service {
   #inFlight = 0
   #maxInFlight
@@ -19,6 +16,7 @@ class Service {
   #whenIdle = null
   #watchdog
   #rejected = 0
+  /** How calls ended: names in `stats()`. */
   #outcomes = { completed: 0, failed: 0, aborted: 0, timedOut: 0 }
   /** Open response streams and WebSockets. */
   streams = 0
@@ -107,4 +105,4 @@ class Service {
   }
 }
 
-module.exports = { OUTCOMES, Service }
+module.exports = { Service }

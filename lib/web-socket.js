@@ -48,8 +48,17 @@ class PythonWebSocket extends EventTarget {
     super()
     const request = target instanceof Request ? target : new Request(describe(target, headers, protocols))
     this.#url = request.url
-    this.#call = new Call(service, signal, response => this.#refused(response), error => this.failed(error))
-    this.#call.attachSocket(this)
+    // Told a turn later: whoever connects listens only then.
+    const failed = error => queueMicrotask(() => this.#failed(error))
+    this.#call = new Call(service, signal, response => this.#refused(response), failed)
+    this.#call.attachSocket({
+      accepted: headers => this.#accepted(headers),
+      message: (text, bytes) => this.#message(text, bytes),
+      drained: () => { this.#buffered = 0 },
+      closed: (code, reason) => this.#closed(code, reason),
+      failed: error => this.#failed(error),
+      goAway: () => this.#leave(1001, '')
+    })
     this.#call.submit(request, true)
   }
 
@@ -102,7 +111,7 @@ class PythonWebSocket extends EventTarget {
 
   // -------------------------------------------------------------------- from the call
 
-  accepted (headers) {
+  #accepted (headers) {
     if (this.#readyState !== CONNECTING) return
     this.#readyState = OPEN
     this.#headers = headers
@@ -110,7 +119,7 @@ class PythonWebSocket extends EventTarget {
     this.#emit(new Event('open'))
   }
 
-  message (text, bytes) {
+  #message (text, bytes) {
     if (this.#readyState !== OPEN) return
     const data = text ? bytes.toString() : bytes
     if (this.#waiting.length > 0) {
@@ -124,28 +133,19 @@ class PythonWebSocket extends EventTarget {
     }
   }
 
-  drained () {
-    this.#buffered = 0
-  }
-
-  closed (code, reason) {
+  #closed (code, reason) {
     if (this.#readyState < CLOSING) this.#end(code, reason, true)
   }
 
-  failed (error) {
+  #failed (error) {
     if (this.#readyState === CLOSED) return
     this.#error = error
     this.#emit(new WebSocketEvent('error', { error, message: error?.message ?? String(error) }))
     this.#end(CODES[error?.code] ?? 1006, '', false)
   }
 
-  goAway () {
-    this.#leave(1001, '')
-  }
-
   #refused (response) {
-    response.stream().resume().on('error', () => {})
-    this.failed(new PythonHandlerError('ERR_PYTHON_WEBSOCKET_REFUSED',
+    this.#failed(new PythonHandlerError('ERR_PYTHON_WEBSOCKET_REFUSED',
       `the application refused the WebSocket with status ${response.status}`, { status: response.status, response }))
   }
 

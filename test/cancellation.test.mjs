@@ -259,14 +259,19 @@ describe('a response that is not read on', () => {
 
   test('an iteration that is left disconnects the application', { timeout }, async () => {
     const response = await patient('streaming').handleStream({ url: '/left' })
-    for await (const _ of response) break
+    for await (const chunk of response) {
+      assert.ok(chunk.length > 0)
+      break
+    }
     assert.ok((await noted('ended:left')).includes('OSError'))
     assert.equal(await response.next(), null)
   })
 
   test('an iteration that throws disconnects the application', { timeout }, async () => {
     const response = await patient('streaming').handleStream({ url: '/thrown' })
-    await assert.rejects((async () => { for await (const _ of response) throw new Error('own') })(), { message: 'own' })
+    await assert.rejects((async () => {
+      for await (const chunk of response) throw new Error(`own: ${chunk.length > 0}`)
+    })(), { message: 'own: true' })
     assert.ok((await noted('ended:thrown')).includes('OSError'))
   })
 

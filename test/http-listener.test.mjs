@@ -435,7 +435,10 @@ describe('responses', () => {
   test('a failure after the answer to HEAD is reported', { timeout }, async t => {
     const { reported, onError } = recorder()
     const { port } = await listen(t, { onError })
-    assert.equal((await request(port, { method: 'HEAD', path: '/raise-later' })).status, 200)
+    const socket = net.connect(port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    socket.write('HEAD /raise-later HTTP/1.1\r\nHost: a\r\n\r\n')
+    assert.match(String(await once(socket, 'data')), /^HTTP\/1\.1 200 /)
     assert.equal((await reported).code, 'ERR_PYTHON_EXCEPTION')
   })
 

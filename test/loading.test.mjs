@@ -263,9 +263,9 @@ describe('handlers side by side', () => {
   test('with a main.py and a helper.py each see their own', { timeout }, async () => {
     const make = value => new PythonHandler({
       docroot: folder({
-        'main.py': 'import helper\n' + answering('[helper.value, __import__("late").value, __import__("package.part").part.value]'),
+        'main.py': 'import helper\n\ndef values():\n    import late\n    from package.part import value\n    return [helper.value, late.value, value]\n' + answering('values()'),
         'helper.py': `value = "${value}"\n`,
-        'late.py': `import helper\nvalue = "late " + helper.value\n`,
+        'late.py': 'import helper\nvalue = "late " + helper.value\n',
         'package/__init__.py': '',
         'package/part.py': 'from helper import value as own\nvalue = "part " + own\n'
       })
@@ -277,29 +277,29 @@ describe('handlers side by side', () => {
     }
   })
 
-  test('with imports of their own in functions and threads', { timeout }, async () => {
-    const make = value => new PythonHandler({
-      docroot: folder({
-        'main.py': `
-import asyncio, importlib, json
+  for (const [how, statement] of [['an import statement', 'import lazy'], ['importlib', 'lazy = __import__("importlib").import_module("lazy")']]) {
+    test(`each import their own while requests run, by ${how}, in the task and in a thread`, { timeout }, async () => {
+      const make = value => new PythonHandler({
+        docroot: folder({
+          'main.py': `
+import asyncio, json
 
-def in_thread():
-    import lazy
+def load():
+    ${statement}
     return lazy.value
 
 async def app(scope, receive, send):
-    import lazy
-    loop = asyncio.get_running_loop()
-    values = [lazy.value, await loop.run_in_executor(None, in_thread), importlib.import_module("lazy").value]
+    values = [load(), await asyncio.get_running_loop().run_in_executor(None, load)]
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": json.dumps(values).encode()})
 `,
-        'lazy.py': `value = "${value}"\n`
+          'lazy.py': `value = "${value}"\n`
+        })
       })
+      const handlers = ['one', 'two'].map(make)
+      assert.deepEqual(await Promise.all(handlers.map(ask)), [['one', 'one'], ['two', 'two']])
     })
-    const handlers = ['one', 'two'].map(make)
-    assert.deepEqual(await Promise.all(handlers.map(ask)), [['one', 'one', 'one'], ['two', 'two', 'two']])
-  })
+  }
 
   test('of one document root share their modules', { timeout }, async () => {
     const docroot = folder({ 'main.py': 'loaded = []\nloaded.append(1)\nimport shared\n' + answering('[len(loaded), shared.counter]') + '\nother = app\n', 'shared.py': 'counter = 0\ncounter += 1\n' })

@@ -18,10 +18,11 @@ export const runsOf = usual => Number(process.env.PYTHON_NODE_RUNS ?? usual)
  */
 export function runFixture (name, args, { limit = 20_000, execArgv = [], env = {} } = {}) {
   const file = fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
+  const own = { ...process.env, ...env }
   // Unbuffered, nothing could be lost.
-  const { PYTHONUNBUFFERED: _, ...own } = process.env
+  delete own.PYTHONUNBUFFERED
   const begin = performance.now()
-  const child = spawn(process.execPath, [...execArgv, file, ...args], { env: { ...own, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...execArgv, file, ...args], { env: own, stdio: ['ignore', 'pipe', 'pipe'] })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', text => { stdout += text })

@@ -134,7 +134,7 @@ describe('a streamed body', () => {
     }),
     'the stream of a Blob': () => new Blob(parts).stream(),
     'the body of a fetch Response': () => new Response(new Blob(parts)).body,
-    'an async generator': async function * () { yield * parts }
+    async *'an async generator' () { yield * parts }
   }
   for (const [name, kind] of Object.entries(kinds)) {
     test(`may be ${name}`, { timeout }, async () => {
@@ -217,7 +217,7 @@ describe('a streamed body', () => {
 describe('a body that fails', () => {
   const broken = new Error('the source broke')
   const sources = {
-    'a generator': async function * () {
+    async *'a generator' () {
       yield 'a'
       await noted('first:a generator')
       throw broken

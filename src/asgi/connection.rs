@@ -190,6 +190,9 @@ impl Connection {
         if cancel_now || self.grace.is_zero() {
             return self.cancel(py);
         }
+        if self.grace == Duration::MAX {
+            return Ok(());
+        }
         EventLoop::get().call_later(py, self.grace, self)
     }
 

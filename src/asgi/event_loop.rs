@@ -386,7 +386,7 @@ impl EventLoop {
     }
 
     /// The startup of an application has ended: what waited for it goes on.
-    fn started(&self, py: Python<'_>, application: &Arc<Application>, result: Result<(), HandlerError>) {
+    fn started(&self, py: Python<'_>, application: &Application, result: Result<(), HandlerError>) {
         let next = match &result {
             Ok(()) => Phase::Ready,
             Err(error) => Phase::Failed(error.clone()),
@@ -399,10 +399,13 @@ impl EventLoop {
             tell(py, result.clone());
         }
         for (half, head) in requests {
-            if let Err(error) = &result {
-                half.fail(error.clone());
-            } else if let Err(error) = self.begin(py, application, half, &head) {
-                exception::log(py, "internal error in python-node", &error);
+            match &result {
+                Err(error) => {
+                    half.fail(error.clone());
+                }
+                // Not called from here: this runs in the lifespan's own task, and a task takes its first step
+                // outside of any other.
+                Ok(()) => self.queue.push(LoopMessage::Begin { half, head }),
             }
         }
     }

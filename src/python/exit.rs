@@ -104,7 +104,7 @@ pub(crate) fn wait() -> bool {
         // A loop that answers needs a few milliseconds. One that computes is interrupted half-way.
         let patience = std::time::Instant::now() + limit / 2;
         while *phase == Phase::Stopping && !PARKED.wait_until(&mut phase, patience).timed_out() {}
-        if *phase == Phase::Stopping {
+        if *phase == Phase::Stopping && !limit.is_zero() {
             interrupt();
         }
     }

@@ -3,9 +3,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
-import { Request } from '../../index.js'
+import { PythonHandler, Request } from '../../index.js'
 import { curl, docroot, readUntil, serve, throughEach, timeout } from './faces.mjs'
-import { PythonHandler } from '../../index.js'
 
 const service = await serve('starlette_app:app', { state: { region: 'Assam', user: 'nobody' } })
 const { handler, host, origin, errors } = service
@@ -16,17 +15,22 @@ async function noted (name) {
 
 const blend = Buffer.concat(Array.from({ length: 1024 }, () => Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))))
 
-throughEach(service, ({ name: face, request, open }) => {
+/** Each face with a signal. */
+const abortable = {
+  handleRequest: (url, options) => handler.handleRequest({ url }, options),
+  fetch: (url, options) => handler.fetch(url, options),
+  createRequestListener: (url, options) => fetch(origin + url, options)
+}
+
+throughEach(service, ({ name: face, request }) => {
   test('url, query, cookies, repeated headers and an encoded path', { timeout }, async () => {
     const answer = await request('/scope/a%2Fb/%C3%A4?q=1&q=%2B&e=', {
-      headers: [['cookie', 'a=1; b="2"'], ['x-many', 'one'], ['x-many', 'two']].reduce((headers, [name, value]) => {
-        headers[name] = headers[name] === undefined ? value : [headers[name], value]
-        return headers
-      }, {})
+      headers: { cookie: 'a=1; b="2"', 'x-many': ['one', 'two'] }
     })
-    const { client, headers, ...seen } = answer.json
+    const { client, headers, url, ...seen } = answer.json
+    // Some versions encode `scope["path"]` again, some do not.
+    assert.equal(decodeURI(url), `${origin}/scope/a/b/ä?q=1&q=%2B&e=`)
     assert.deepEqual(seen, {
-      url: `${origin}/scope/a/b/%C3%A4?q=1&q=%2B&e=`,
       query: [['q', '1'], ['q', '+'], ['e', '']],
       cookies: { a: '1', b: '2' },
       path: 'a/b/ä'
@@ -108,31 +112,14 @@ throughEach(service, ({ name: face, request, open }) => {
 
   test('request.is_disconnected() when the client leaves', { timeout }, async () => {
     const name = `${face}-polling`
-    const answer = face === 'createRequestListener'
-      ? curlUntil(`/is-disconnected/${name}`, `${name}%20began`)
-      : leave(open, `/is-disconnected/${name}`, `${name}%20began`)
-    await answer
+    const controller = new AbortController()
+    const response = abortable[face](`/is-disconnected/${name}`, { signal: controller.signal })
+    await noted(`${name}%20began`)
+    controller.abort()
+    await assert.rejects(response, { name: 'AbortError' })
     assert.equal(await noted(name), true)
   })
 })
-
-/** Asks with a signal, and aborts once the application has noted `began`. */
-async function leave (_open, url, began) {
-  const controller = new AbortController()
-  const response = handler.handleStream({ url }, { signal: controller.signal })
-  await noted(began)
-  controller.abort(new Error('enough'))
-  await assert.rejects(response, { message: 'enough' })
-}
-
-/** Asks over a connection that is cut once the application has noted `began`. */
-async function curlUntil (url, began) {
-  const controller = new AbortController()
-  const response = fetch(origin + url, { signal: controller.signal })
-  await noted(began)
-  controller.abort()
-  await assert.rejects(response, { name: 'AbortError' })
-}
 
 test('a Host route', { timeout }, async () => {
   const answer = await handler.handleRequest({ url: 'https://green.tea.example/' })
@@ -146,8 +133,11 @@ test('state of a request comes before that of the handler', { timeout }, async (
 
 test('the response grows while the request is sent', { timeout }, async () => {
   const request = new Request({ method: 'POST', url: '/lengths' })
+  await request.write(Buffer.alloc(1))
+  // GZipMiddleware holds the head back until the first part of the body.
   const response = await handler.handleStream(request)
-  for (const length of [1, 300, 20_000]) {
+  assert.equal(String(await response.next()), '1\n')
+  for (const length of [300, 20_000]) {
     await request.write(Buffer.alloc(length))
     assert.equal(String(await response.next()), `${length}\n`)
   }
@@ -155,9 +145,10 @@ test('the response grows while the request is sent', { timeout }, async () => {
   assert.equal(await response.next(), null)
 })
 
-test('undici: the response grows while the request is sent', { timeout }, async () => {
+test('the response grows while the request is sent, over HTTP while the request is sent', { timeout }, async () => {
   const lengths = [1, 300, 20_000]
-  const { promise: ready, resolve: next } = Promise.withResolvers?.() ?? withResolvers()
+  let next
+  const ready = new Promise(resolve => { next = resolve })
   async function * parts () {
     yield Buffer.alloc(lengths[0])
     await ready
@@ -174,17 +165,12 @@ test('undici: the response grows while the request is sent', { timeout }, async 
   assert.equal(total, 20_300)
 })
 
-function withResolvers () {
-  let resolve
-  const promise = new Promise(settle => { resolve = settle })
-  return { promise, resolve }
-}
-
 test('an upload that breaks off raises ClientDisconnect', { timeout }, async () => {
   const request = new Request({ method: 'POST', url: '/left/upload' })
   const controller = new AbortController()
   const response = handler.handleStream(request, { signal: controller.signal })
   await request.write('half')
+  await noted('upload%20began')
   controller.abort()
   await assert.rejects(response, { name: 'AbortError' })
   assert.equal(await noted('upload'), 'disconnected')

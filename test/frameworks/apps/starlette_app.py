@@ -75,7 +75,7 @@ async def lengths(request):
 async def left(request):
     try:
         async for _ in request.stream():
-            gate(request.path_params["name"] + " began").set()
+            note(request.path_params["name"] + " began", True)
         note(request.path_params["name"], "whole")
     except ClientDisconnect:
         note(request.path_params["name"], "disconnected")
