@@ -6,7 +6,7 @@ import { PassThrough } from 'node:stream'
 import { describe, test } from 'node:test'
 import { inspect } from 'node:util'
 import { Request } from '../index.js'
-import { collect, failure, json, noted, notedSoFar, release, serve, timeout, turns } from './fixtures.mjs'
+import { collect, failure, json, noted, notedSoFar, release, serveHttp as serve, timeout, turns } from './fixtures.mjs'
 
 /** Longer than any test: what is not cancelled at once is not cancelled in it. */
 const NEVER = 2 ** 31 - 1

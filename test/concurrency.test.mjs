@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { PassThrough } from 'node:stream'
-import { collect, json, noted, notedSoFar, release, serve, timeout, turns } from './fixtures.mjs'
+import { collect, json, noted, notedSoFar, release, serveHttp as serve, timeout, turns } from './fixtures.mjs'
 
 const app = (name, options) => serve(`many_at_once:${name}`, { responseTimeout: 0, ...options })
 const answers = async (handler, requests) => (await Promise.all(requests.map(request => handler.handleRequest(request)))).map(json)

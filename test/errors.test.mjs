@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { PythonHandlerError } from '../index.js'
-import { collect, failure, json, noted, release, serve, timeout, watch } from './fixtures.mjs'
+import { collect, failure, json, noted, release, serveHttp as serve, timeout, watch } from './fixtures.mjs'
 
 const failing = serve('failing:app')
 const waiting = serve('failing:waiting')

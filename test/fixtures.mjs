@@ -13,6 +13,11 @@ export function serve (appTarget, options) {
   return new PythonHandler({ docroot, appTarget, ...options })
 }
 
+/** The same for an application that knows nothing but HTTP. */
+export function serveHttp (appTarget, options) {
+  return serve(appTarget, { lifespan: 'off', ...options })
+}
+
 let witness
 
 /** The value that an application noted under a name; waits until it has. */

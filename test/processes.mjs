@@ -1,12 +1,21 @@
 // Runs a fixture many times, each time in a Node process of its own, and sums up how the processes ended:
 // called by the tests that concern the life of the process.
 
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 
-/** PYTHON_NODE_RUNS sets how often every case runs: 50 says more than the few of `npm test`. */
+/**
+ * PYTHON_NODE_RUNS sets how often every case runs: 50 says more than the few of `npm test`.
+ * With PYTHON_NODE_BACKTRACE set, what hangs is looked at with gdb before it is killed.
+ */
 export const runsOf = usual => Number(process.env.PYTHON_NODE_RUNS ?? usual)
+
+/** Where every thread of a process is, as gdb says: for the cases that hang rarely. */
+function backtrace (pid) {
+  const { stdout, error } = spawnSync('gdb', ['-p', String(pid), '-batch', '-ex', 'thread apply all backtrace 20'], { encoding: 'utf8' })
+  return stdout ?? String(error)
+}
 
 /**
  * Runs test/fixtures/<name> once.
@@ -30,6 +39,7 @@ export function runFixture (name, args, { limit = 20_000, execArgv = [], env = {
   let hung = false
   const timer = setTimeout(() => {
     hung = true
+    if (process.env.PYTHON_NODE_BACKTRACE) stderr += backtrace(child.pid)
     child.kill('SIGKILL')
   }, limit)
   return new Promise((resolve, reject) => {
@@ -61,6 +71,6 @@ export async function countFailures (runs, run, judge) {
   await Promise.all(Array.from({ length: availableParallelism() }, work))
   return [...seen].map(([wrong, results]) => {
     const { stdout, stderr } = results[0]
-    return `${results.length} of ${runs}: ${wrong}\nstdout: ${JSON.stringify(stdout.slice(-500))}\nstderr: ${stderr.slice(-2000)}`
+    return `${results.length} of ${runs}: ${wrong}\nstdout: ${JSON.stringify(stdout.slice(-500))}\nstderr: ${stderr.slice(-20_000)}`
   })
 }

@@ -6,7 +6,7 @@ import { EventEmitter, once } from 'node:events'
 import { PassThrough, Readable } from 'node:stream'
 import { describe, test } from 'node:test'
 import { Request } from '../index.js'
-import { collect, failure, json, noted, notedSoFar, release, serve, timeout, turns, watch } from './fixtures.mjs'
+import { collect, failure, json, noted, notedSoFar, release, serveHttp as serve, timeout, turns, watch } from './fixtures.mjs'
 
 const handler = serve('request_body:app', { responseTimeout: 0 })
 const KIB = 1024

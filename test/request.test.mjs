@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { inspect } from 'node:util'
 import { Headers, Request } from '../index.js'
-import { failure, json, serve, timeout } from './fixtures.mjs'
+import { failure, json, serveHttp as serve, timeout } from './fixtures.mjs'
 
 const invalid = failure('ERR_PYTHON_INVALID_ARGUMENT')
 const echo = serve('scope_echo:app')

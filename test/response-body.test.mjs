@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
-import { collect, json, noted, notedSoFar, release, serve, timeout, turns, watch } from './fixtures.mjs'
+import { collect, json, noted, notedSoFar, release, serveHttp as serve, timeout, turns, watch } from './fixtures.mjs'
 
 const handler = serve('response_body:app', { responseTimeout: 0 })
 const KIB = 1024

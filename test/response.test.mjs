@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { inspect } from 'node:util'
 import { Headers, Response } from '../index.js'
-import { collect, failure, json, serve, timeout } from './fixtures.mjs'
+import { collect, failure, json, serveHttp as serve, timeout } from './fixtures.mjs'
 
 const handler = serve('response_head:app')
 const invalid = failure('ERR_PYTHON_INVALID_ARGUMENT')

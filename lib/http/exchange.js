@@ -200,22 +200,22 @@ class Exchange {
         this.#sent = true
         failure.answer(req, res, this.#service.exposeErrors)
       } else if (!res.writableEnded) {
-        this.#cutOff()
+        // What was written in this tick is still corked, and goes out first.
+        process.nextTick(cutOff, req, res)
       }
     } catch (cause) {
       console.error(cause)
-      this.#cutOff()
+      cutOff(req, res)
     }
   }
+}
 
-  /** Ends a response that has begun so that the client cannot take it for whole. */
-  #cutOff () {
-    const res = this.#res
-    if (this.#req.httpVersionMajor === 2) res.stream.close(NGHTTP2_INTERNAL_ERROR)
-    // To HTTP/1.0 the end of the connection is the end of the body: only a reset says otherwise.
-    else if (this.#req.httpVersionMinor === 0) this.#req.socket.resetAndDestroy()
-    else res.destroy()
-  }
+/** Ends a response that has begun so that the client cannot take it for whole. */
+function cutOff (req, res) {
+  if (req.httpVersionMajor === 2) res.stream.close(NGHTTP2_INTERNAL_ERROR)
+  // To HTTP/1.0 the end of the connection is the end of the body: only a reset says otherwise.
+  else if (req.httpVersionMinor === 0) req.socket.resetAndDestroy()
+  else res.destroy()
 }
 
 function onResponseClose () {

@@ -1,7 +1,7 @@
 //! What waits for a JS thread: one queue per Node environment. Filled on the Python thread, drained on
 //! the JS thread, closed by the environment's clean-up.
 
-use parking_lot::Mutex;
+use super::sync::Mutex;
 
 use super::{Event, ExchangeId, HIGH_WATER_MARK, Signal};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use super::sync::Mutex;
 
 use super::{AppHalf, Exchange, RequestHead, Signal};
 

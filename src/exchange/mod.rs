@@ -12,6 +12,8 @@
 //! fuzzer. The two sides meet through [`Signal`], which each implements for its own thread.
 #![deny(unsafe_code)]
 
+mod sync;
+
 mod request_head;
 
 mod inbound;
@@ -27,8 +29,11 @@ mod sync_reply;
 #[expect(clippy::module_inception, reason = "the folder is named after its main type")]
 mod exchange;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
+
+#[cfg(all(test, loom))]
+mod models;
 
 pub(crate) use completion_queue::CompletionQueue;
 pub(crate) use event::{Event, NoticeKind, ResponseHead};

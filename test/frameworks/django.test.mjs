@@ -88,7 +88,7 @@ throughEach(service, ({ name: face, request, open }) => {
         method: 'POST',
         ...await multipart({ title: 'Grüner Tee', file: { name: 'leaves.bin', type: 'application/x-tea', content } })
       })
-      assert.equal(answer.status, 200, answer.text.slice(0, 4000))
+      assert.equal(answer.status, 200, /exception_value">([^<]*)/.exec(answer.text)?.[1])
       assert.deepEqual(answer.json, { title: 'Grüner Tee', name: 'leaves.bin', size, sha256: sha256(content), spooled })
     }
   })
@@ -161,10 +161,6 @@ describe('under a rootPath', () => {
         secure: false,
         script: '/shop'
       })
-    })
-
-    test('StaticFiles are under the prefix', { timeout }, async () => {
-      assert.equal((await request('/shop/static/tea.css')).text, 'body { color: green }\n')
     })
   })
 })

@@ -1,0 +1,208 @@
+//! Every interleaving of what the two threads do with an exchange and its queues, by loom:
+//! `npm run test:models`.
+
+use loom::sync::Arc as ModelArc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+use std::sync::Arc;
+
+use super::*;
+use crate::error::HandlerError;
+
+#[derive(Clone)]
+struct Count(ModelArc<AtomicUsize>);
+
+impl Count {
+    fn new() -> Self {
+        Self(ModelArc::new(AtomicUsize::new(0)))
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Signal for Count {
+    fn raise(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+struct Model {
+    completions: Arc<CompletionQueue>,
+    messages: Arc<LoopQueue>,
+    js: Count,
+    python: Count,
+}
+
+impl Model {
+    fn new() -> Self {
+        let (js, python) = (Count::new(), Count::new());
+        Self {
+            completions: Arc::new(CompletionQueue::new(Box::new(js.clone()))),
+            messages: Arc::new(LoopQueue::new(Box::new(python.clone()))),
+            js,
+            python,
+        }
+    }
+
+    fn exchange(&self, mode: Mode) -> Arc<Exchange> {
+        Exchange::new(
+            1,
+            0,
+            mode,
+            Capabilities(0),
+            None,
+            Delivery::Queue(Arc::clone(&self.completions)),
+            Arc::clone(&self.messages),
+        )
+    }
+
+    fn last_events(&self) -> usize {
+        let mut batch = Vec::new();
+        self.completions.drain(&mut batch);
+        batch.iter().filter(|(_, event)| event.is_last()).count()
+    }
+
+    fn wakes(&self) -> usize {
+        let mut batch = Vec::new();
+        self.messages.drain(&mut batch);
+        batch.iter().filter(|message| matches!(message, LoopMessage::Wake(_))).count()
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        // What waits holds its exchange, which holds the queue: loom would call that a leak.
+        self.messages.close();
+    }
+}
+
+fn head() -> ResponseHead {
+    ResponseHead { status: 200, headers: Vec::new() }
+}
+
+fn gone() -> Disconnect {
+    Disconnect { code: 1006, reason: String::new() }
+}
+
+#[test]
+fn a_request_settles_once_whoever_is_first() {
+    loom::model(|| {
+        let model = Model::new();
+        let exchange = model.exchange(Mode::Stream);
+        let half = AppHalf::new(Arc::clone(&exchange));
+        let application = thread::spawn(move || {
+            half.respond(head(), Vec::new());
+            drop(half);
+        });
+        let other = Arc::clone(&exchange);
+        let failing = thread::spawn(move || other.fail(HandlerError::Cancelled));
+        application.join().expect("no panic");
+        failing.join().expect("no panic");
+        assert_eq!(model.last_events(), 1);
+        assert_eq!(model.js.get(), 1);
+    });
+}
+
+#[test]
+fn giving_up_and_answering_leave_at_most_one_event() {
+    loom::model(|| {
+        let model = Model::new();
+        let exchange = model.exchange(Mode::Stream);
+        let half = AppHalf::new(Arc::clone(&exchange));
+        let application = thread::spawn(move || drop(half));
+        exchange.disconnect(gone(), false);
+        application.join().expect("no panic");
+        assert!(model.last_events() <= 1);
+        assert!(exchange.is_settled() && exchange.is_disconnected());
+    });
+}
+
+#[test]
+fn a_reader_that_waits_is_always_woken() {
+    loom::model(|| {
+        let model = Model::new();
+        let exchange = model.exchange(Mode::Stream);
+        let writer = Arc::clone(&exchange);
+        let js = thread::spawn(move || {
+            writer.write(Message { text: false, bytes: vec![1] });
+            writer.end();
+        });
+        let first = exchange.take();
+        js.join().expect("no panic");
+        if first == Take::Pending {
+            assert_eq!(model.wakes(), 1, "one wake-up for one wait");
+            assert_eq!(exchange.take(), Take::Body { bytes: vec![1], more: false });
+        } else {
+            assert_eq!(model.wakes(), 0, "nobody waited");
+        }
+    });
+}
+
+#[test]
+fn a_sender_that_waits_is_always_woken() {
+    loom::model(|| {
+        let model = Model::new();
+        let exchange = model.exchange(Mode::Stream);
+        assert!(!exchange.chunk(vec![0; HIGH_WATER_MARK]));
+        let reader = Arc::clone(&exchange);
+        let js = thread::spawn(move || reader.consume(HIGH_WATER_MARK));
+        let waits = exchange.must_wait();
+        js.join().expect("no panic");
+        if waits {
+            assert_eq!(model.wakes(), 1);
+        }
+        assert!(!exchange.must_wait());
+    });
+}
+
+#[test]
+fn no_message_is_left_without_a_signal() {
+    loom::model(|| {
+        let model = Model::new();
+        let queue = Arc::clone(&model.messages);
+        let pushing = thread::spawn(move || {
+            queue.push(LoopMessage::Call(Box::new(|| {})));
+            queue.push(LoopMessage::Call(Box::new(|| {})));
+        });
+        let mut early = Vec::new();
+        model.messages.drain(&mut early);
+        pushing.join().expect("no panic");
+        let signals = model.python.get();
+        let mut late = Vec::new();
+        model.messages.drain(&mut late);
+        assert_eq!(early.len() + late.len(), 2);
+        // One signal for each batch that was there to be drained.
+        assert!(signals >= usize::from(!early.is_empty()) + usize::from(!late.is_empty()));
+    });
+}
+
+#[test]
+fn nothing_is_signalled_after_a_close() {
+    loom::model(|| {
+        let model = Model::new();
+        let queue = Arc::clone(&model.completions);
+        let pushing = thread::spawn(move || queue.push(1, Event::End));
+        model.completions.close();
+        let at_close = model.js.get();
+        pushing.join().expect("no panic");
+        assert_eq!(model.js.get(), at_close);
+    });
+}
+
+#[test]
+fn a_begin_pushed_against_a_close_is_settled() {
+    loom::model(|| {
+        let model = Model::new();
+        let exchange = model.exchange(Mode::Buffered);
+        let half = AppHalf::new(Arc::clone(&exchange));
+        let request = RequestHead::parse(b"GET\n/\nhttp\n1.1\n\n\n\n".to_vec(), 0, None).expect("valid");
+        let queue = Arc::clone(&model.messages);
+        let pushing = thread::spawn(move || queue.push(LoopMessage::Begin { half, head: request }));
+        model.messages.close();
+        pushing.join().expect("no panic");
+        assert!(exchange.is_settled());
+        assert_eq!(model.last_events(), 1);
+    });
+}
