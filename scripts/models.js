@@ -4,8 +4,10 @@
 
 const path = require('node:path')
 const { cargo } = require('./cargo.js')
-const { ROOT } = require('./run.js')
+const { ROOT, runMain } = require('./run.js')
 
-cargo(['test', '--release', '--lib', '--no-default-features', 'exchange::models'], {
-  env: { ...process.env, RUSTFLAGS: '--cfg loom', CARGO_TARGET_DIR: path.join(ROOT, 'target', 'loom') }
+runMain(async () => {
+  await cargo(['test', '--release', '--lib', '--no-default-features', 'exchange::models'], {
+    env: { RUSTFLAGS: '--cfg loom', CARGO_TARGET_DIR: path.join(ROOT, 'target', 'loom') }
+  })
 })

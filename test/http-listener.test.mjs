@@ -869,14 +869,16 @@ describe('HTTP/2', () => {
     assert.equal(body.length, 0)
   })
 
-  test('a cancelled stream tells the application, others go on', { timeout }, async t => {
-    const { client } = await session(t, quiet(t))
-    const stream = client.request({ ':path': '/hang?h2' })
-    stream.on('error', () => {})
-    assert.equal(JSON.parse((await get(client, { ':path': '/wait?started:h2' })).body), 'started:h2')
-    stream.close(http2.constants.NGHTTP2_CANCEL)
-    assert.equal(JSON.parse((await get(client, { ':path': '/wait?gone:h2' })).body), 'gone:h2')
-  })
+  for (const method of ['GET', 'HEAD']) {
+    test(`a cancelled stream tells the application, others go on: ${method}`, { timeout }, async t => {
+      const { client } = await session(t, quiet(t))
+      const stream = client.request({ ':path': `/hang?h2-${method}`, ':method': method })
+      stream.on('error', () => {})
+      assert.equal(JSON.parse((await get(client, { ':path': `/wait?started:h2-${method}` })).body), `started:h2-${method}`)
+      stream.close(http2.constants.NGHTTP2_CANCEL)
+      assert.equal(JSON.parse((await get(client, { ':path': `/wait?gone:h2-${method}` })).body), `gone:h2-${method}`)
+    })
+  }
 
   test('a stream cancelled in the middle of its body tells the application', { timeout }, async t => {
     const { client } = await session(t, quiet(t))

@@ -1,9 +1,12 @@
 // The lifespan of an application (asgiref, specs/lifespan.rst), ready(), close() and what becomes of requests meanwhile.
 
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { after, describe, test } from 'node:test'
 import { PythonHandler, Request } from '../index.js'
 import { docroot, failure, json, noted, notedSoFar, release, serve, timeout, turns, watch } from './fixtures.mjs'
+import { runFixture } from './processes.mjs'
+
+after(() => release('never'))
 
 const lifespan = (name, options) => serve(`lifespan:${name}`, options)
 
@@ -256,5 +259,38 @@ describe('close()', () => {
     assert.equal((await second.handleRequest({ url: '/' })).status, 200)
     await second.close()
     assert.equal(await notedSoFar('complete.shutdown'), before + 2)
+  })
+})
+
+describe('the process', () => {
+  // Scenario: what `close` waited for kept Node alive after `close` had given up.
+  for (const [what, args] of [
+    ['a startup that does not end', ['never']],
+    ['a startup that does not end and ready() waits for', ['never', 'ready']],
+    ['a shutdown that does not end', ['shutdown_never', 'ready']]
+  ]) {
+    test(`ends after a close() that gave up ${what}`, { timeout }, async () => {
+      const { ended, stdout } = await runFixture('lifespan.mjs', args, { limit: 10_000 })
+      assert.equal(ended, 0)
+      assert.match(stdout, /ERR_PYTHON_SHUTDOWN/)
+    })
+  }
+
+  test('settles ready() when the handler closes before its startup has ended', { timeout }, async () => {
+    const { stdout } = await runFixture('lifespan.mjs', ['never', 'ready'], { limit: 10_000 })
+    assert.match(stdout, /ready: ERR_PYTHON_/)
+  })
+
+  for (const name of ['complete', 'shutdown_failed']) {
+    test(`shuts the lifespan down at its end: ${name}`, { timeout }, async () => {
+      const { ended, stderr } = await runFixture('lifespan.mjs', [name, 'leave'], { limit: 10_000 })
+      assert.equal(ended, 0)
+      if (name === 'complete') assert.match(stderr, /complete\.shutdown/)
+    })
+  }
+
+  test('ends within the deadline when the shutdown does not end', { timeout }, async () => {
+    const { ended } = await runFixture('lifespan.mjs', ['shutdown_never', 'leave'], { limit: 10_000 })
+    assert.equal(ended, 0)
   })
 })

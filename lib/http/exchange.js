@@ -53,8 +53,10 @@ class Exchange {
       // A middleware before this one may have taken longer than the client waited.
       if (connection === null) return
       const head = new RequestHead(this.#req)
-      res[kExchange] = this
-      res.on('close', onResponseClose)
+      // Node's HTTP/2 response has no 'close' for a HEAD whose client leaves before the head.
+      const carrier = this.#req.httpVersionMajor === 2 ? res.stream : res
+      res[kExchange] = carrier[kExchange] = this
+      carrier.on('close', onResponseClose)
       // A response that waits behind a pipelined one has no socket and, before Node 26, no 'close'.
       if (res.socket === null) connection.watch(this)
       const body = head.hasBody ? await this.#takeBody(head) : NO_BODY

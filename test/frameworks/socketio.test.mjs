@@ -7,7 +7,10 @@ import { describe, test } from 'node:test'
 import { Fetch, WebSocket } from 'engine.io-client'
 import { io } from 'socket.io-client'
 import * as adapter from '../../http.js'
-import { serve, timeout } from './faces.mjs'
+import { serve } from './faces.mjs'
+
+// A client that is never answered waits without a word.
+const timeout = 15_000
 
 const service = await serve('socketio_app:app')
 const { handler, server, origin, errors } = service
@@ -17,13 +20,13 @@ class InProcessPolling extends Fetch {
   _fetch (data) {
     return data === undefined
       ? handler.fetch(this.uri())
-      : handler.fetch(this.uri(), { method: 'POST', body: data, headers: { 'content-type': 'text/plain;charset=UTF-8' } })
+      : handler.fetch(this.uri(), { method: 'POST', body: data, headers: { 'content-type': 'text/plain;charset=UTF-8', 'content-length': Buffer.byteLength(data) } })
   }
 }
 
 class InProcessWebSocket extends WebSocket {
   createSocket (uri, protocols) {
-    return handler.connect(uri, { protocols })
+    return handler.connect(uri, { protocols, headers: { upgrade: 'websocket' } })
   }
 }
 

@@ -32,7 +32,7 @@ async def connect(sid, environ, auth):
 
 @sio.event
 async def echo(sid, *values):
-    return values
+    return list(values)
 
 
 @sio.event
