@@ -200,6 +200,7 @@ function open (options, find) {
       rootPath: options.rootPath,
       disconnectGrace: options.disconnectGrace,
       shutdownTimeout: options.shutdownTimeout,
+      maxResponseSize: options.maxResponseSize,
       lifespan: options.lifespan,
       state: options.state,
       interface: options.interface,

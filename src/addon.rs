@@ -47,6 +47,8 @@ pub struct NativeOptions {
     pub disconnect_grace: f64,
     /// Milliseconds that the end of the process may take.
     pub shutdown_timeout: f64,
+    /// Bytes.
+    pub max_response_size: f64,
     /// `auto`, `on` or `off`.
     pub lifespan: String,
     /// A JSON object.
@@ -124,6 +126,12 @@ impl PythonHandler {
                     "off" => LifespanMode::Off,
                     _ => LifespanMode::Auto,
                 },
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "saturates; checked before"
+                )]
+                response_limit: options.max_response_size as usize,
                 state: options.state,
             },
         })

@@ -58,6 +58,9 @@ pub enum HandlerError {
     /// The application's: it returned before the last message of its response.
     #[error("the application returned before its response was complete")]
     IncompleteResponse,
+    /// The application's: a buffered response is larger than the handler takes.
+    #[error("a buffered response above {0} bytes (option `maxResponseSize`); read it with handleStream")]
+    ResponseTooLarge(usize),
     /// The application's: its task was cancelled by itself, not by the caller.
     #[error("the application's task was cancelled")]
     Cancelled,
@@ -127,6 +130,7 @@ impl HandlerError {
             Self::Wsgi(_) => "ERR_PYTHON_WSGI",
             Self::NoResponse => "ERR_PYTHON_NO_RESPONSE",
             Self::IncompleteResponse => "ERR_PYTHON_INCOMPLETE_RESPONSE",
+            Self::ResponseTooLarge(_) => "ERR_PYTHON_RESPONSE_TOO_LARGE",
             Self::Cancelled => "ERR_PYTHON_CANCELLED",
             Self::NotAwaitable(_) => "ERR_PYTHON_NOT_AWAITABLE",
             Self::ResponseTimeout(_) => "ERR_PYTHON_RESPONSE_TIMEOUT",

@@ -38,6 +38,8 @@ pub(crate) struct ApplicationOptions {
     pub(crate) event_loop: String,
     /// Whether its lifespan is run.
     pub(crate) lifespan: LifespanMode,
+    /// The largest buffered response, in bytes.
+    pub(crate) response_limit: usize,
     /// A JSON object: what `state` holds from the beginning.
     pub(crate) state: Option<String>,
 }

@@ -20,8 +20,8 @@ use super::session::Session;
 use super::websocket::WebSocketSendMessage;
 use crate::error::HandlerError;
 use crate::exchange::{AppHalf, Exchange, Take};
-use crate::python::exception;
 use crate::python::waiters::Waiters;
+use crate::python::{exception, exit};
 
 pyo3::create_exception!(
     python_node,
@@ -36,6 +36,8 @@ pub(super) enum Sent {
     Done,
     /// Wait for room: the window is full.
     Full,
+    /// Let the loop take a turn: nothing holds this sender back, and others want theirs.
+    Turn,
     /// Nothing to wait for; the start is held until the first body message, or one turn of the loop.
     Held,
 }
@@ -262,7 +264,10 @@ impl Connection {
                 if self.half.is_settled() {
                     // Nobody waits for it. After a disconnect our own exception, or what the application
                     // made of it, is no error.
-                    if !(self.half.is_disconnected() && comes_from_disconnect(py, &raised)) {
+                    // The end of the process interrupts with SystemExit.
+                    let ours = self.half.is_disconnected() && comes_from_disconnect(py, &raised)
+                        || exit::has_begun() && raised.is_instance_of::<pyo3::exceptions::PySystemExit>(py);
+                    if !ours {
                         exception::log(py, "exception in an ASGI application after its response", &raised);
                     }
                     return;

@@ -105,7 +105,16 @@ impl EventLoop {
             _ => py.import("uvloop").map_err(|error| uvloop_error = Some(error.to_string())).ok(),
         };
         let (kind, event_loop) = match uvloop {
-            Some(uvloop) => ("uvloop", uvloop.call_method0("new_event_loop")?),
+            Some(uvloop) => {
+                #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+                if let Ok(file) =
+                    uvloop.getattr("loop").and_then(|module| module.getattr("__file__")?.extract::<String>())
+                    && let Ok(file) = CString::new(file)
+                {
+                    crate::python::shared_variables::bind_environment(&file);
+                }
+                ("uvloop", uvloop.call_method0("new_event_loop")?)
+            }
             None if cfg!(windows) => ("asyncio", asyncio.call_method0("SelectorEventLoop")?),
             None => ("asyncio", asyncio.call_method0("new_event_loop")?),
         };
@@ -242,7 +251,7 @@ impl EventLoop {
             (scope, Protocol::WebSocket(Session::new()))
         } else {
             let (scope, facts) = self.scopes.build(py, application, head, half.capabilities)?;
-            (scope, Protocol::Http(Response::new(&facts)))
+            (scope, Protocol::Http(Response::new(&facts, application.options.response_limit)))
         };
         log::debug!("request {}: scope built", half.id);
         let connection = Connection::new(half, protocol, application.options.disconnect_grace);

@@ -169,6 +169,13 @@ impl EventLoopHandle {
 
     /// The Python thread's life.
     fn run(&self, wake: Wake) {
+        #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+        if let Ok(library) = std::ffi::CString::new(self.options.library.as_str()) {
+            crate::python::shared_variables::bind_environment(&library);
+            if self.options.dlopen_flags.is_some() {
+                crate::python::shared_variables::bind_dlopen(&library);
+            }
+        }
         if let Err(reason) = interpreter::start(&self.options.executable) {
             self.fail(reason);
             return;
@@ -194,7 +201,7 @@ impl EventLoopHandle {
                 Err(error) => self.fail(exception::describe(py, &error).traceback),
             }
             self.queue.close();
-            exit::park(py, exit::remaining());
+            exit::park(py);
         });
     }
 

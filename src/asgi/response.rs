@@ -6,7 +6,11 @@ use pyo3::prelude::*;
 use super::connection::{Sent, disconnected};
 use super::http::{HttpSendMessage, RequestFacts};
 use super::order::{self, Step};
+use crate::error::HandlerError;
 use crate::exchange::{AppHalf, Mode, NoticeKind, ResponseHead};
+
+/// Bytes after which a sender that waits for nobody lets the loop take a turn: some microseconds of work.
+const TURN: usize = 256 * 1024;
 
 /// See the module.
 pub(super) struct Response {
@@ -15,17 +19,23 @@ pub(super) struct Response {
     held: Option<ResponseHead>,
     /// The body of a buffered response.
     collected: Vec<u8>,
+    /// The most that it may be.
+    collected_limit: usize,
+    /// Bytes since the loop had a turn, of a body that waits for no reader.
+    unyielded: usize,
     trailers: Vec<u8>,
     is_head: bool,
 }
 
 impl Response {
     /// Nothing was sent.
-    pub(super) fn new(facts: &RequestFacts) -> Self {
+    pub(super) fn new(facts: &RequestFacts, collected_limit: usize) -> Self {
         Self {
             order: order::Http::Idle,
             held: None,
             collected: Vec::new(),
+            collected_limit,
+            unyielded: 0,
             trailers: Vec::new(),
             is_head: facts.is_head,
         }
@@ -64,10 +74,7 @@ impl Response {
                 self.held = Some(head);
                 return Ok(if half.mode == Mode::Stream { Sent::Held } else { Sent::Done });
             }
-            HttpSendMessage::Body { body, .. } => {
-                let body = if self.is_head { Vec::new() } else { body };
-                return Ok(self.body(half, body));
-            }
+            HttpSendMessage::Body { body, .. } => return Ok(self.body(half, body)),
             HttpSendMessage::Trailers { headers, .. } => {
                 self.trailers.extend(headers);
                 if self.is_done() {
@@ -99,9 +106,19 @@ impl Response {
     }
 
     /// Passes a part of the body on.
-    fn body(&mut self, half: &AppHalf, body: Vec<u8>) -> Sent {
+    fn body(&mut self, half: &AppHalf, mut body: Vec<u8>) -> Sent {
         let is_last = self.is_done();
+        let length = body.len();
+        if self.is_head {
+            body = Vec::new();
+        }
         if half.mode == Mode::Buffered {
+            if self.collected.len() + body.len() > self.collected_limit {
+                half.fail(HandlerError::ResponseTooLarge(self.collected_limit));
+                self.abandon();
+                self.collected = Vec::new();
+                return Sent::Turn;
+            }
             if self.collected.is_empty() {
                 self.collected = body;
             } else {
@@ -109,8 +126,9 @@ impl Response {
             }
             if is_last {
                 self.finish(half);
+                return Sent::Done;
             }
-            return Sent::Done;
+            return self.turn(length);
         }
         if is_last && let Some(head) = self.held.take() {
             half.respond(head, body);
@@ -120,8 +138,22 @@ impl Response {
         let room = body.is_empty() || half.chunk(body);
         if is_last {
             half.finish();
+            return Sent::Done;
         }
-        if room || is_last { Sent::Done } else { Sent::Full }
+        if self.is_head {
+            return self.turn(length);
+        }
+        if room { Sent::Done } else { Sent::Full }
+    }
+
+    /// Nothing holds the sender back: it lets the loop take a turn once in a while.
+    fn turn(&mut self, bytes: usize) -> Sent {
+        self.unyielded += bytes.max(1);
+        if self.unyielded < TURN {
+            return Sent::Done;
+        }
+        self.unyielded = 0;
+        Sent::Turn
     }
 
     /// The response is complete.

@@ -28,6 +28,7 @@ impl Sender {
     fn __call__(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         match self.0.send(py, message)? {
             Sent::Done | Sent::Held => Ok(EventLoop::get().done(py)),
+            Sent::Turn => Ok(Py::new(py, awaitable::Turn::new())?.into_any()),
             Sent::Full => {
                 let room = Room { connection: Arc::clone(&self.0), future: Mutex::new(None) };
                 Ok(Py::new(py, room)?.into_any())

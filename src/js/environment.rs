@@ -214,6 +214,8 @@ unsafe extern "C" fn deliver(
     });
     match delivered {
         Ok(Ok(())) => {}
+        // The worker is being terminated: no JavaScript runs any more, and nobody waits for its events.
+        Ok(Err(error)) if error.status == Status::PendingException => {}
         Ok(Err(error)) => log::error!("cannot deliver events: {error}"),
         Err(_) => log::error!("cannot deliver events: a panic"),
     }

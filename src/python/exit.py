@@ -7,7 +7,10 @@ import time
 
 
 def run(limit):
-    """Waits for threads at most `limit` seconds, then runs `atexit` functions and flushes the streams."""
+    """Waits for threads at most `limit` seconds, then runs `atexit` functions and flushes the streams.
+
+    Says whether threads are left: they may be in C code that the process's destructors take apart.
+    """
     deadline = time.monotonic() + limit
     pools = sys.modules.get("concurrent.futures.thread")
     if pools is not None:
@@ -24,3 +27,4 @@ def run(limit):
             stream.flush()
         except Exception:
             pass
+    return threading.active_count() > 1

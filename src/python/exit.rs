@@ -10,7 +10,7 @@
 use std::ffi::{CString, c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use pyo3::ffi;
@@ -23,8 +23,10 @@ static LIMIT: AtomicU64 = AtomicU64::new(DEFAULT_LIMIT);
 static PHASE: Mutex<Phase> = Mutex::new(Phase::Idle);
 static PARKED: Condvar = Condvar::new();
 static STOP: OnceLock<Box<dyn Fn(Duration) + Send + Sync>> = OnceLock::new();
+static DEADLINE: OnceLock<Instant> = OnceLock::new();
 static PROCESS: AtomicU64 = AtomicU64::new(0);
 static GAVE_UP: AtomicBool = AtomicBool::new(false);
+static THREADS_LEFT: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -32,8 +34,10 @@ enum Phase {
     Idle,
     /// CPython runs.
     Running,
-    /// The stop was asked for.
+    /// The stop was asked for: the loop still runs.
     Stopping,
+    /// The loop has stopped: threads are waited for, `atexit` functions run.
+    Finishing,
     /// The Python thread is parked: nothing of Python runs any more.
     Parked,
 }
@@ -78,10 +82,11 @@ extern "C" fn at_exit(status: c_int, _argument: *mut c_void) {
         // A forked child: it has no Python thread to wait for.
         return;
     }
-    if !GAVE_UP.load(Ordering::Acquire) && wait() {
+    if !GAVE_UP.load(Ordering::Acquire) && wait() && !THREADS_LEFT.load(Ordering::Acquire) {
         return;
     }
-    // Python still runs, and would run into the destructors that follow: end here, with the status Node chose.
+    // Python still runs, or threads of its libraries do, and would run into the destructors that follow (or these
+    // would wait for them): end here, with the status Node chose.
     // SAFETY: both are always callable; nothing after them runs. test/exit.test.mjs, "Python is stuck".
     unsafe {
         libc::fflush(std::ptr::null_mut());
@@ -92,41 +97,49 @@ extern "C" fn at_exit(status: c_int, _argument: *mut c_void) {
 /// Stops Python and waits until nothing of it runs, within the limit. True if so, or if it never ran.
 pub(crate) fn wait() -> bool {
     let limit = Duration::from_millis(LIMIT.load(Ordering::Acquire));
-    let deadline = std::time::Instant::now() + limit;
+    let deadline = Instant::now() + limit;
     let mut phase = PHASE.lock();
     if *phase == Phase::Running {
         *phase = Phase::Stopping;
+        let _ = DEADLINE.set(deadline);
         drop(phase);
         if let Some(stop) = STOP.get() {
             stop(limit);
         }
         phase = PHASE.lock();
         // A loop that answers needs a few milliseconds. One that computes is interrupted half-way.
-        let patience = std::time::Instant::now() + limit / 2;
+        let patience = Instant::now() + limit / 2;
         while *phase == Phase::Stopping && !PARKED.wait_until(&mut phase, patience).timed_out() {}
         if *phase == Phase::Stopping && !limit.is_zero() {
             interrupt();
         }
     }
-    while *phase == Phase::Stopping && !PARKED.wait_until(&mut phase, deadline).timed_out() {}
+    while matches!(*phase, Phase::Stopping | Phase::Finishing)
+        && !PARKED.wait_until(&mut phase, deadline).timed_out()
+    {}
     let done = matches!(*phase, Phase::Idle | Phase::Parked);
     GAVE_UP.store(!done, Ordering::Release);
     done
 }
 
-/// How long the end may take, for the functions that run last.
-pub(crate) fn remaining() -> Duration {
-    Duration::from_millis(LIMIT.load(Ordering::Acquire) / 2)
+/// How long threads may be waited for: half of what is left, the other half being `atexit`'s.
+fn remaining() -> Duration {
+    let limit = Duration::from_millis(LIMIT.load(Ordering::Acquire));
+    DEADLINE.get().map_or(limit, |deadline| deadline.saturating_duration_since(Instant::now())) / 2
 }
 
 /// Whether the end of the process has begun.
 pub(crate) fn has_begun() -> bool {
-    matches!(*PHASE.lock(), Phase::Stopping | Phase::Parked)
+    matches!(*PHASE.lock(), Phase::Stopping | Phase::Finishing | Phase::Parked)
 }
 
-/// Makes whatever Python code runs on the Python thread raise `SystemExit`. Needs no GIL.
+/// Makes whatever Python code runs on the Python thread raise `SystemExit`, unless the loop has stopped
+/// by then. Needs no GIL.
 fn interrupt() {
     extern "C" fn raise(_argument: *mut c_void) -> c_int {
+        if *PHASE.lock() != Phase::Stopping {
+            return 0;
+        }
         // SAFETY: CPython calls pending calls on its main thread with the GIL held and no exception set.
         unsafe { ffi::PyErr_SetNone(ffi::PyExc_SystemExit) };
         -1
@@ -136,11 +149,14 @@ fn interrupt() {
 }
 
 /// The last thing on the Python thread, after its loop has stopped: runs `atexit` functions, then parks with the GIL.
-pub(crate) fn park(py: Python<'_>, limit: Duration) -> ! {
+pub(crate) fn park(py: Python<'_>) -> ! {
+    *PHASE.lock() = Phase::Finishing;
+    PARKED.notify_all();
     let finish = || -> PyResult<()> {
         let code = CString::new(include_str!("exit.py"))?;
-        PyModule::from_code(py, &code, c"python_node/exit.py", c"_python_node_exit")?
-            .call_method1("run", (limit.as_secs_f64(),))?;
+        let threads_left = PyModule::from_code(py, &code, c"python_node/exit.py", c"_python_node_exit")?
+            .call_method1("run", (remaining().as_secs_f64(),))?;
+        THREADS_LEFT.store(threads_left.is_truthy()?, Ordering::Release);
         Ok(())
     };
     if let Err(error) = finish() {

@@ -14,7 +14,13 @@ const VARIABLES: [(&CStr, &[&CStr]); 2] = [
     (
         c"libstdc++.so.6",
         &[
-            c"_ZSt3cin", c"_ZSt4cout", c"_ZSt4cerr", c"_ZSt4clog", c"_ZSt4wcin", c"_ZSt5wcout", c"_ZSt5wcerr",
+            c"_ZSt3cin",
+            c"_ZSt4cout",
+            c"_ZSt4cerr",
+            c"_ZSt4clog",
+            c"_ZSt4wcin",
+            c"_ZSt5wcout",
+            c"_ZSt5wcerr",
             c"_ZSt5wclog",
         ],
     ),
@@ -55,7 +61,12 @@ struct LinkMap {
 }
 
 unsafe extern "C" {
-    fn dladdr1(address: *const c_void, info: *mut libc::Dl_info, extra: *mut *mut c_void, flags: c_int) -> c_int;
+    fn dladdr1(
+        address: *const c_void,
+        info: *mut libc::Dl_info,
+        extra: *mut *mut c_void,
+        flags: c_int,
+    ) -> c_int;
 }
 
 const RTLD_DL_SYMENT: c_int = 1;
@@ -84,8 +95,9 @@ pub(crate) fn copy() {
         }
         for name in names {
             // SAFETY: the handle is valid and the name ends with NUL; dlsym only reads.
-            let (used, original) =
-                unsafe { (libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()), libc::dlsym(handle, name.as_ptr())) };
+            let (used, original) = unsafe {
+                (libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()), libc::dlsym(handle, name.as_ptr()))
+            };
             if used.is_null() || original.is_null() || used == original {
                 continue;
             }
@@ -96,7 +108,8 @@ pub(crate) fn copy() {
             unsafe {
                 let mut info = std::mem::zeroed();
                 let mut symbol = std::ptr::null_mut();
-                if dladdr1(original, &raw mut info, &raw mut symbol, RTLD_DL_SYMENT) != 0 && !symbol.is_null() {
+                if dladdr1(original, &raw mut info, &raw mut symbol, RTLD_DL_SYMENT) != 0 && !symbol.is_null()
+                {
                     let size = (*symbol.cast::<Symbol>()).size;
                     std::ptr::copy_nonoverlapping(used.cast::<u8>(), original.cast::<u8>(), size as usize);
                 }
@@ -126,7 +139,8 @@ pub(crate) fn bind_dlopen(library: &CStr) {
 fn bind(library: &CStr, names: &[&[u8]], address: *mut c_void) {
     // SAFETY: takes a reference to a library that is loaded, or returns null; it is never given back, so that
     // the library stays as it is.
-    let map = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) }.cast::<LinkMap>();
+    let map =
+        unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) }.cast::<LinkMap>();
     if map.is_null() || address.is_null() {
         return;
     }
