@@ -5,5 +5,7 @@
  */
 
 const { createRequestListener } = require('./lib/http/listener.js')
+const { stopGracefully } = require('./lib/http/stop.js')
+const { attachWebSocket } = require('./lib/http/web-socket.js')
 
-module.exports = { createRequestListener }
+module.exports = { attachWebSocket, createRequestListener, stopGracefully }

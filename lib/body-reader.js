@@ -19,6 +19,8 @@ class BodyReader {
   #taken = 0
   #stream = null
   #feed = null
+  /** Whether the stream has room: it says so by reading, and takes it back when it is full. */
+  #wanted = false
   /** The file that is being read: later readers wait for it. */
   #reading = null
   #progress = null
@@ -59,6 +61,7 @@ class BodyReader {
 
   fail (error) {
     this.error = error
+    // What had come is still given: the failure ends the body where it broke off.
     this.#closeFiles()
     for (const { reject } of this.#waiting.splice(0)) reject(error)
     if (this.#stream !== null) this.#feed()
@@ -91,7 +94,10 @@ class BodyReader {
     // Its events run in the async context of whoever made it.
     if (this.#stream === null) this.#feed = AsyncResource.bind(() => this.#feedStream())
     this.#stream ??= new Readable({
-      read: () => this.#feed(),
+      read: () => {
+        this.#wanted = true
+        this.#feed()
+      },
       destroy: (error, callback) => {
         this.cancel()
         callback(error)
@@ -103,16 +109,19 @@ class BodyReader {
   #feedStream () {
     const stream = this.#stream
     if (stream.destroyed || stream.readableEnded || this.#reading !== null) return
-    while (this.#parts.length > 0) {
+    while (this.#wanted && this.#parts.length > 0) {
       const part = this.#parts[0]
       if (part instanceof FileSource) {
         this.#nextOfFile(part).then(chunk => {
-          if (chunk === null || stream.destroyed || stream.push(chunk)) this.#feed()
+          if (stream.destroyed) return
+          if (chunk !== null) this.#wanted = stream.push(chunk)
+          this.#feed()
         }, error => stream.destroy(error))
         return
       }
-      if (!stream.push(this.#shift())) return
+      this.#wanted = stream.push(this.#shift())
     }
+    if (this.#parts.length > 0) return
     if (this.error !== undefined) stream.destroy(this.error)
     else if (this.#ended) stream.push(null)
   }

@@ -5,6 +5,7 @@
 const { AsyncResource } = require('node:async_hooks')
 const { Readable } = require('node:stream')
 const { PythonHandlerError } = require('./errors.js')
+const { unwatch, watch } = require('./abort.js')
 const { BodyReader } = require('./body-reader.js')
 const diagnostics = require('./diagnostics.js')
 const { Headers } = require('./headers.js')
@@ -44,7 +45,7 @@ class Call {
   #reject
   #signal
   #options
-  #onAbort = null
+  #isWatching = false
   #reader = null
   #response = null
   #trailers = null
@@ -94,8 +95,8 @@ class Call {
     if (this.#state === OVER) return
     service.deadlines?.add(this)
     if (signal !== undefined) {
-      this.#onAbort = () => this.abort(signal.reason)
-      signal.addEventListener('abort', this.#onAbort, { once: true })
+      this.#isWatching = true
+      watch(signal, this)
     }
   }
 
@@ -411,9 +412,9 @@ class Call {
     this.#state = OVER
     service.deadlines?.remove(this)
     service.idleDeadlines?.remove(this)
-    if (this.#onAbort !== null) {
-      this.#signal.removeEventListener('abort', this.#onAbort)
-      this.#onAbort = null
+    if (this.#isWatching) {
+      this.#isWatching = false
+      unwatch(this.#signal, this)
     }
     if (this.#reader !== null) abandoned.unregister(this)
     // What was still to be written is wanted by nobody: whoever writes may go on.

@@ -49,6 +49,14 @@ class PythonHandler {
     return new this(loaded)
   }
 
+  /** What the http adapter shares with the handler's own calls. */
+  static serviceOf (handler) {
+    if (!(handler instanceof PythonHandler)) {
+      throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`handler` must be a PythonHandler')
+    }
+    return handler.#service
+  }
+
   get docroot () {
     return this.#docroot
   }

@@ -111,7 +111,9 @@ class Headers {
     if (value === undefined) return
     const lower = headerName(name)
     if (Array.isArray(value)) {
-      for (const item of value) this.#list.push(lower, headerValue(lower, item))
+      // All are checked before one is added.
+      const values = value.map(item => headerValue(lower, item))
+      for (const item of values) this.#list.push(lower, item)
     } else {
       this.#list.push(lower, headerValue(lower, value))
     }

@@ -2,11 +2,12 @@
 
 // Takes a URL apart without changing it: `raw_path` is what the caller wrote.
 
+const { domainToASCII } = require('node:url')
 const { PythonHandlerError } = require('./errors.js')
 
 const ABSOLUTE = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)([^#]*)/i
 const SCHEMES = new Set(['http', 'https', 'ws', 'wss'])
-const AUTHORITY = /^(?:[^@]*@)?(\[[0-9a-f:.]+\]|[^:@]*)(?::(\d*))?$/i
+const AUTHORITY = /^(\[[0-9a-f:.]+\]|[-a-z0-9._~!$&'()*+,;=%]+)(?::(\d*))?$/i
 const PLAIN = /^[\x21-\x7e]*$/
 const CONTROL = /[\x00-\x1f\x7f]/
 const TO_ENCODE = /[^\x21-\x7e]+/g
@@ -30,6 +31,19 @@ function encode (url, target) {
   return target.replace(TO_ENCODE, part => encodeURIComponent(part.toWellFormed()))
 }
 
+/** Host and port, the host in ASCII (RFC 5891) as it stands in a Host header. */
+function checkAuthority (url, authority) {
+  if (CONTROL.test(authority)) throw invalid(url, 'it holds a control character')
+  let ascii = authority
+  if (!PLAIN.test(authority)) {
+    const [host, port = ''] = authority.split(/(?=:\d*$)/)
+    ascii = domainToASCII(host) + port
+  }
+  const match = AUTHORITY.exec(ascii)
+  if (match === null || Number(match[2] ?? 0) > 65535) throw invalid(url, 'it has no valid host and port')
+  return ascii
+}
+
 /**
  * @param {string} url a path with or without query, `*`, or an absolute http(s) or ws(s) URL
  * @returns {RequestTarget}
@@ -44,11 +58,10 @@ function parseTarget (url) {
   const scheme = match[1].toLowerCase()
   if (!SCHEMES.has(scheme)) throw invalid(url, 'expected http, https, ws or wss')
   const authority = match[2]
-  if (authority === '' || CONTROL.test(authority) || !AUTHORITY.test(authority)) throw invalid(url, 'it has no valid host')
   const rest = match[3]
   return {
     scheme,
-    authority: authority.slice(authority.lastIndexOf('@') + 1),
+    authority: checkAuthority(url, authority.slice(authority.lastIndexOf('@') + 1)),
     target: encode(url, rest.startsWith('/') ? rest : '/' + rest)
   }
 }

@@ -8,6 +8,7 @@ const { toJson } = require('./json.js')
 const { parseTarget, serverOf } = require('./request-target.js')
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-zA-Z]+$/
+const CONTROL = /[\x00-\x1f\x7f]/
 const BEYOND_LATIN1 = /[^\x00-\xff]/
 
 /** Methods whose requests have no body unless one is given or announced (RFC 9110 9.3). */
@@ -72,6 +73,8 @@ class Request {
   #body
   #facts
   #websocket
+  /** Whether the caller said that there is none. */
+  #isBodiless
   /** Chunks written before a handler took the request. */
   #written = null
   #ended = false
@@ -89,6 +92,7 @@ class Request {
     this.#body = takeBody(options.body)
     this.#facts = new Facts(options)
     this.#websocket = options.websocket === true
+    this.#isBodiless = options.body === null
   }
 
   get method () {
@@ -194,7 +198,9 @@ class Request {
   #isOpen (streamed) {
     if (this.#written !== null) return true
     if (this.#websocket) return true
-    if (!streamed || WITHOUT_BODY.has(this.#method.toUpperCase()) || this.#headers.get('content-length') === '0') {
+    const length = this.#headers.get('content-length')
+    const isAnnounced = length !== null ? length !== '0' : this.#headers.has('transfer-encoding')
+    if (!streamed || length === '0' || (!isAnnounced && (this.#isBodiless || WITHOUT_BODY.has(this.#method.toUpperCase())))) {
       // Nothing was written, and nothing can be: the body is empty.
       this.#ended = true
       return false
@@ -330,6 +336,10 @@ function isPlain (headers) {
   return prototype === Object.prototype || prototype === null
 }
 
+function checkWord (name, value) {
+  if (value !== undefined && (typeof value !== 'string' || CONTROL.test(value))) throw invalid(`\`${name}\` must be a word`)
+}
+
 /** Scheme, HTTP version, client and server: `\nscheme\nversion\nhost\nport\nhost\nport`. */
 function factLines ({ socket, scheme, httpVersion }, target) {
   if ((socket === undefined || socket === null) && scheme === undefined && httpVersion === undefined && target.authority === '') {
@@ -337,14 +347,16 @@ function factLines ({ socket, scheme, httpVersion }, target) {
   }
   const isSocket = socket !== undefined && socket !== null
   if (isSocket && typeof socket !== 'object') throw invalid('`socket` must be an object')
-  if (scheme !== undefined && typeof scheme !== 'string') throw invalid('`scheme` must be a string')
-  if (httpVersion !== undefined && typeof httpVersion !== 'string') throw invalid('`httpVersion` must be a string')
+  checkWord('scheme', scheme)
+  checkWord('httpVersion', httpVersion)
   scheme ??= target.scheme || (isSocket && socket.encrypted === true ? 'https' : 'http')
   const lines = `\n${scheme}\n${httpVersion ?? '1.1'}`
   if (isSocket) {
     let addresses = socketLines.get(socket)
     if (addresses === undefined) {
-      addresses = `\n${socket.remoteAddress ?? ''}\n${socket.remotePort ?? ''}\n${socket.localAddress ?? ''}\n${socket.localPort ?? ''}`
+      const parts = [socket.remoteAddress ?? '', socket.remotePort ?? '', socket.localAddress ?? '', socket.localPort ?? '']
+      if (parts.some(part => CONTROL.test(part))) throw invalid('`socket` holds a control character')
+      addresses = '\n' + parts.join('\n')
       if (Object.isFrozen(socket)) socketLines.set(socket, addresses)
     }
     return lines + addresses

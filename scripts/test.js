@@ -17,12 +17,21 @@ const { cleanEnvironment, makeVenv } = require('./venv.js')
 // Milliseconds a file of tests may take: a hang fails the run, and no correct file on a slow machine does.
 const FILE_TIME_LIMIT = 600_000
 
-/** The test files whose names hold one of the words; all of them without words. */
+// Results as they come, then how long each file took.
+const REPORTERS = [
+  '--test-reporter=spec', '--test-reporter-destination=stdout',
+  '--test-reporter=./scripts/file-times.js', '--test-reporter-destination=stdout'
+]
+
+/** The test files of test/ and its folders whose names hold one of the words; all of them without words. */
 function selectFiles (words) {
-  const files = fs.readdirSync(path.join(ROOT, 'test')).filter((name) => name.endsWith('.test.mjs')).sort()
-  const selected = files.filter((name) => words.length === 0 || words.some((word) => path.join('test', name).includes(word)))
+  const files = fs.readdirSync(path.join(ROOT, 'test'), { recursive: true })
+    .filter((name) => name.endsWith('.test.mjs'))
+    .map((name) => path.join('test', name))
+    .sort()
+  const selected = files.filter((name) => words.length === 0 || words.some((word) => name.includes(word)))
   if (selected.length === 0) throw new ScriptError(`no file in test/ is named after: ${words.join(', ')}`)
-  return selected.map((name) => path.join('test', name))
+  return selected
 }
 
 async function test () {
@@ -40,7 +49,7 @@ async function test () {
     // Without the feature `addon`: a test's executable has neither Node nor CPython to link to.
     await cargo(['test', '--quiet', '--lib', '--no-default-features'])
   }
-  const reporter = options.some((option) => option.startsWith('--test-reporter')) ? [] : ['--test-reporter=spec']
+  const reporter = options.some((option) => option.startsWith('--test-reporter')) ? [] : REPORTERS
   const runner = ['--test', `--test-timeout=${FILE_TIME_LIMIT}`, ...reporter, ...options, ...files]
   try {
     await run(process.execPath, runner, { env: { ...cleanEnvironment(), VIRTUAL_ENV: directory } })

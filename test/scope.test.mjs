@@ -315,7 +315,6 @@ describe('what cannot be a head is refused before the application is called', ()
     ['a port that is none', { url: 'http://a:b/' }, 'ERR_PYTHON_INVALID_URL'],
     ['a port out of range', { url: 'http://a:65536/' }, 'ERR_PYTHON_INVALID_URL'],
     ['a host with a space', { url: 'http://a b/' }, 'ERR_PYTHON_INVALID_URL'],
-    ['a host beyond latin-1', { url: 'http://☃/' }, 'ERR_PYTHON_INVALID_URL'],
     ['a line break in the url', { url: '/a\r\nX-Injected: 1' }, 'ERR_PYTHON_INVALID_URL'],
     ['a line feed in the url', { url: '/a\nb' }, 'ERR_PYTHON_INVALID_URL'],
     ['a NUL in the url', { url: '/a\0b' }, 'ERR_PYTHON_INVALID_URL'],

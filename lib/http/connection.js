@@ -6,6 +6,8 @@
  * long as it.
  */
 
+const { tlsFacts } = require('./tls.js')
+
 const kConnection = Symbol('python-node connection')
 
 class Connection {
@@ -26,6 +28,8 @@ class Connection {
     this.#carrier = carrier
     this.encrypted = socket.encrypted === true
     this.facts = Object.freeze(socketFacts(socket, server, this.encrypted))
+    /** What scopes of this connection say besides: the `tls` extension. */
+    this.extensions = this.encrypted ? { tls: tlsFacts(socket) } : undefined
   }
 
   /** Calls `exchange.connectionLost()` if the connection closes before `unwatch`. */

@@ -63,7 +63,7 @@ class Exchange {
       if (this.#closed) return
       const request = new Request(this.#describe(head, body))
       this.#building = false
-      const response = await this.#service.handler.handleStream(request, { signal: this.#signal })
+      const response = await this.#service.handler.handleStream(request, this.#options(head))
       if (this.#closed || res.writableEnded) return
       await this.#deliver(response)
     } catch (error) {
@@ -88,6 +88,41 @@ class Exchange {
     if (!this.#discarding) this.#connection.unwatch(this)
   }
 
+  /** What besides a response this client can be given. */
+  #options (head) {
+    const req = this.#req
+    const res = this.#res
+    const options = { signal: this.#signal, trailers: head.takesTrailers, onEarlyHints: undefined, onPush: undefined }
+    if (req.httpVersionMajor === 2 || req.httpVersionMinor > 0) {
+      options.onEarlyHints = hints => {
+        if (!this.#closed && !res.headersSent) res.writeEarlyHints(hints)
+      }
+    }
+    if (req.httpVersionMajor === 2 && res.stream.pushAllowed) options.onPush = push => this.#push(push)
+    return options
+  }
+
+  /** A pushed resource is a request of its own, as if the client had made it (docs/extensions.rst). */
+  #push ({ path, headers }) {
+    const { stream } = this.#res
+    if (this.#closed || !stream.pushAllowed) return
+    const target = encodeURI(path)
+    const fields = {
+      ':path': target,
+      ':authority': this.#req.headers[':authority'] ?? this.#req.headers.host,
+      ':scheme': this.#connection.encrypted ? 'https' : 'http',
+      ...headers.toJSON()
+    }
+    stream.pushStream(fields, (error, pushed, sent) => {
+      if (error) return
+      const { Http2ServerRequest, Http2ServerResponse } = require('node:http2')
+      const raw = Object.entries(sent).flat()
+      const req = new Http2ServerRequest(pushed, sent, {}, raw)
+      req.push(null)
+      new Exchange(this.#service, req, new Http2ServerResponse(pushed), undefined).run()
+    })
+  }
+
   #describe (head, body) {
     const req = this.#req
     const { facts, encrypted } = this.#connection
@@ -105,6 +140,7 @@ class Exchange {
       scheme: protocol === 'https' || (protocol === undefined && encrypted) ? 'https' : 'http'
     }
     if (head.rootPath !== '') request.rootPath = head.rootPath
+    if (this.#connection.extensions !== undefined) request.extensions = this.#connection.extensions
     return request
   }
 
@@ -162,7 +198,14 @@ class Exchange {
       }
     }
     if (contentLength !== -1 && length < contentLength) throw mismatch(contentLength, length)
+    if (response.trailers !== null) this.#addTrailers(response.trailers)
     this.#end()
+  }
+
+  /** Chunked bodies and HTTP/2 streams can be followed by header fields. */
+  #addTrailers (trailers) {
+    if (this.#req.httpVersionMajor === 1 && !this.#res.chunkedEncoding) return
+    this.#res.addTrailers(this.#req.httpVersionMajor === 2 ? trailers.toJSON() : trailers.entries())
   }
 
   /** Takes a body that may not be sent, so that the application ends as it would elsewhere. */

@@ -10,6 +10,7 @@ const { PythonHandlerError } = require('../errors.js')
 
 const ABSOLUTE_FORM = /^https?:\/\/([^/?#@\\\s]+)(?=[/?#]|$)(.*)$/i
 const DIGITS = /^\d+$/
+const TRAILERS = /(^|,)\s*trailers\s*(,|;|$)/i
 
 class RequestHead {
   /** The request target: path and query, or `*`. */
@@ -24,6 +25,8 @@ class RequestHead {
   contentLength = -1
   /** Whether the client waits for `100 Continue`. */
   expectsContinue = false
+  /** Whether it takes trailers (`TE: trailers`). */
+  takesTrailers = false
 
   constructor (req) {
     if (req.httpVersionMajor === 2) this.#readHttp2(req)
@@ -40,8 +43,11 @@ class RequestHead {
       const name = rawHeaders[i]
       const pair = [name, rawHeaders[i + 1]]
       headers.push(pair)
-      // Only names of these lengths can be one of the four: no lower-casing for the others.
+      // Only names of these lengths can be one of these: no lower-casing for the others.
       switch (name.length) {
+        case 2:
+          if (name.toLowerCase() === 'te') this.takesTrailers = TRAILERS.test(pair[1])
+          break
         case 4:
           if (name.toLowerCase() === 'host') host = only(host, pair)
           break
@@ -86,6 +92,7 @@ class RequestHead {
       const name = rawHeaders[i]
       const value = rawHeaders[i + 1]
       if (name === ':authority') authority = value
+      else if (name === 'te') this.takesTrailers = TRAILERS.test(value)
       else if (name === 'expect') this.expectsContinue = value.toLowerCase() === '100-continue'
       if (name[0] !== ':') headers.push([name, value])
     }

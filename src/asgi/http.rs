@@ -133,7 +133,10 @@ impl HttpConnectionScope {
             headers.append((self.name(py, name), PyBytes::new(py, value)))?;
         }
         scope.set_item(intern!(py, "headers"), headers)?;
-        if let Some(client) = address(py, head.client())? {
+        let [client, client_port] = head.client();
+        // A client has a port: 0 for one that nobody knows.
+        if let Some(client) = address(py, [client, if client_port.is_empty() { b"0" } else { client_port }])?
+        {
             scope.set_item(intern!(py, "client"), client)?;
         }
         if let Some(server) = address(py, head.server())? {

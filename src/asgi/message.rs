@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyList, PyMemoryView, PyString, PyTuple};
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyInt, PyList, PyMemoryView, PyString, PyTuple};
 
 /// A message that is being read.
 pub(super) struct SentMessage<'a, 'py> {
@@ -71,7 +71,13 @@ impl<'a, 'py> SentMessage<'a, 'py> {
         if value.is_instance_of::<PyBool>() {
             return Err(wrong_type(key, "int", &value));
         }
-        value.extract().map(Some).map_err(|_| wrong_type(key, "int", &value))
+        if !value.is_instance_of::<PyInt>() && !value.hasattr(intern!(value.py(), "__index__"))? {
+            return Err(wrong_type(key, "int", &value));
+        }
+        value
+            .extract()
+            .map(Some)
+            .map_err(|_| PyValueError::new_err(format!("`{key}` of an ASGI message is out of range")))
     }
 
     /// A text.

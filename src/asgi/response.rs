@@ -57,8 +57,10 @@ impl Response {
     /// # Errors
     /// `RuntimeError` out of order, [`super::connection::ClientDisconnected`] if nobody gets it.
     pub(super) fn send(&mut self, half: &AppHalf, message: HttpSendMessage) -> PyResult<Sent> {
+        if !self.is_done() && half.is_disconnected() {
+            return Err(disconnected());
+        }
         match self.order.step(message.order()) {
-            Step::Next(_) if half.is_disconnected() => return Err(disconnected()),
             Step::Next(next) => self.order = next,
             Step::Ignored => return Ok(Sent::Done),
             Step::Refused => {

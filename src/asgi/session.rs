@@ -56,9 +56,11 @@ impl Session {
     /// # Errors
     /// `RuntimeError` out of order, [`super::connection::ClientDisconnected`] if nobody gets it.
     pub(super) fn send(&mut self, half: &AppHalf, message: WebSocketSendMessage) -> PyResult<Sent> {
+        if half.is_disconnected() {
+            return Err(disconnected());
+        }
         let was_open = self.order == order::WebSocket::Open;
         match self.order.step(message.order()) {
-            Step::Next(_) if half.is_disconnected() => return Err(disconnected()),
             Step::Next(next) => self.order = next,
             Step::Ignored | Step::Refused => {
                 return Err(PyRuntimeError::new_err(format!(

@@ -15,6 +15,7 @@ import threading
 _roots = {}
 _lock = threading.RLock()
 _original_import = builtins.__import__
+_original_import_module = importlib.import_module
 
 
 class TargetError(Exception):
@@ -30,35 +31,27 @@ class _Root:
         self.path = path
         self.prefix = os.path.join(path, "")
         self.private = {}
-        self.names = {}
         self.active = 0
-
-    def provides(self, name):
-        """Whether this document root holds a top-level module of that name."""
-        known = self.names.get(name)
-        if known is None:
-            base = os.path.join(self.path, name)
-            known = os.path.isfile(base + ".py") or os.path.isdir(base)
-            if known:
-                self.names[name] = True
-        return known
 
     def __enter__(self):
         _lock.acquire()
         self.active += 1
         if self.active > 1:
             return self
+        if len(_roots) == 1:
+            if self.path not in sys.path:
+                sys.path.insert(0, self.path)
+            return self
+        # As if this document root were the only one: the others' modules and folders are out of sight.
         self.hidden = {}
-        if len(_roots) > 1:
-            for name, module in list(sys.modules.items()):
-                top = name.partition(".")[0]
-                owner = _root_of_module(module)
-                if owner is not None and owner is not self and self.provides(top):
-                    self.hidden[name] = sys.modules.pop(name)
-            sys.modules.update(self.private)
-            _move_to_front(self.path)
-        elif self.path not in sys.path:
-            sys.path.insert(0, self.path)
+        for name, module in list(sys.modules.items()):
+            owner = _root_of_module(module)
+            if owner is not None and owner is not self:
+                self.hidden[name] = sys.modules.pop(name)
+        sys.modules.update(self.private)
+        self.outside = list(sys.path)
+        others = {root.path for root in _roots.values()}
+        sys.path[:] = [self.path] + [entry for entry in sys.path if entry not in others]
         return self
 
     def __exit__(self, *exc_info):
@@ -71,14 +64,9 @@ class _Root:
                     self.private[name] = sys.modules.pop(name)
             sys.modules.update(self.hidden)
             self.hidden = {}
+            added = [entry for entry in sys.path if entry not in self.outside]
+            sys.path[:] = added + self.outside
         _lock.release()
-
-
-def _move_to_front(path):
-    if not sys.path or sys.path[0] != path:
-        if path in sys.path:
-            sys.path.remove(path)
-        sys.path.insert(0, path)
 
 
 def _root_of_path(path):
@@ -101,16 +89,33 @@ def _root_of_module(module):
     return _root_of_path(path)
 
 
-def _import(name, globals=None, locals=None, fromlist=(), level=0):
-    root = _root_of_path(globals.get("__file__")) if globals else None
+def _root_for(full_name, caller):
+    """The document root that an import by code of `caller` has to see alone; None if it may see anything."""
+    root = _root_of_path(caller)
     if root is None or root.active:
-        return _original_import(name, globals, locals, fromlist, level)
-    full = name if level == 0 else globals.get("__package__") or ""
-    top = full.partition(".")[0]
-    if not root.provides(top) or _root_of_module(sys.modules.get(top)) is root:
+        return None
+    loaded = sys.modules.get(full_name.partition(".")[0])
+    if loaded is not None and _root_of_module(loaded) in (root, None):
+        return None
+    return root
+
+
+def _import(name, globals=None, locals=None, fromlist=(), level=0):
+    caller = globals.get("__file__") if globals else None
+    full_name = name if level == 0 else (globals.get("__package__") or "")
+    root = _root_for(full_name, caller)
+    if root is None:
         return _original_import(name, globals, locals, fromlist, level)
     with root:
         return _original_import(name, globals, locals, fromlist, level)
+
+
+def _import_module(name, package=None):
+    root = _root_for(package if name.startswith(".") and package else name, sys._getframe(1).f_globals.get("__file__"))
+    if root is None:
+        return _original_import_module(name, package)
+    with root:
+        return _original_import_module(name, package)
 
 
 def _required_parameters(function):
@@ -152,9 +157,10 @@ def load(docroot, module_name, attributes, interface, factory):
             root = _roots[docroot] = _Root(docroot)
             if len(_roots) == 2:
                 builtins.__import__ = _import
+                importlib.import_module = _import_module
         importlib.invalidate_caches()
         with root:
-            module = importlib.import_module(module_name)
+            module = _original_import_module(module_name)
         found = module
         for attribute in attributes.split("."):
             try:

@@ -2,7 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { describe, test } from 'node:test'
+import { WebSocket } from 'ws'
+import * as adapter from '../../http.js'
 import { Request } from '../../index.js'
 import { curl, multipart, pythonClient, readUntil, serve, throughEach, timeout } from './faces.mjs'
 
@@ -263,6 +266,45 @@ describe('a websocket route', () => {
     assert.equal(String(await response.next()), 'GREEN')
     await request.end(3001, 'done')
     assert.deepEqual(await noted('left stream'), { code: 3001, reason: 'done' })
+  })
+})
+
+describe('a websocket route, over a connection', { skip: adapter.attachWebSocket === undefined && 'not run: http.js has no attachWebSocket' }, () => {
+  adapter.attachWebSocket?.(service.server, handler)
+
+  test('ws: text, bytes, subprotocol, the close code both ways', { timeout }, async () => {
+    const socket = new WebSocket(`ws://${host}/rooms/tea?name=ws`, ['soap', 'chat'])
+    const greeting = once(socket, 'message')
+    await once(socket, 'open')
+    assert.equal(socket.protocol, 'chat')
+    assert.deepEqual(JSON.parse((await greeting)[0]), { room: 'tea', name: 'ws', pool: 'open' })
+    for (const [sent, received, binary] of [['green', 'GREEN', false], [Buffer.from([1, 2]), Buffer.from([2, 1]), true]]) {
+      const answer = once(socket, 'message')
+      socket.send(sent)
+      const [data, isBinary] = await answer
+      assert.deepEqual([isBinary, data], [binary, Buffer.from(received)])
+    }
+    socket.close(3000, 'enough')
+    assert.deepEqual(await noted('left ws'), { code: 3000, reason: 'enough' })
+  })
+
+  test('ws: a refusal before the accept is a 403', { timeout }, async () => {
+    const socket = new WebSocket(`ws://${host}/rooms/closed?name=close`)
+    socket.on('error', () => {})
+    const [, response] = await once(socket, 'unexpected-response')
+    assert.equal(response.statusCode, 403)
+    socket.terminate()
+  })
+
+  test('websockets: text, bytes, a ping, the code and reason of the application, a refusal', { timeout }, async () => {
+    assert.deepEqual(await pythonClient('websockets_chat', `ws://${host}`), {
+      greeting: { room: 'tea', name: 'websockets', pool: 'open' },
+      subprotocol: 'chat',
+      text: 'GREEN',
+      binary: [150_000, true],
+      left: [4001, 'as you wish'],
+      refused: 403
+    })
   })
 })
 

@@ -7,10 +7,10 @@ import { describe, test } from 'node:test'
 import { Fetch, WebSocket } from 'engine.io-client'
 import { io } from 'socket.io-client'
 import * as adapter from '../../http.js'
-import { serve } from './faces.mjs'
+import { serve, timeout } from './faces.mjs'
 
-// A client that is never answered waits without a word.
-const timeout = 15_000
+/** Milliseconds a client may take to connect: one that is never answered waits without a word. */
+const CONNECT_LIMIT = 5_000
 
 const service = await serve('socketio_app:app')
 const { handler, server, origin, errors } = service
@@ -20,13 +20,13 @@ class InProcessPolling extends Fetch {
   _fetch (data) {
     return data === undefined
       ? handler.fetch(this.uri())
-      : handler.fetch(this.uri(), { method: 'POST', body: data, headers: { 'content-type': 'text/plain;charset=UTF-8', 'content-length': Buffer.byteLength(data) } })
+      : handler.fetch(this.uri(), { method: 'POST', body: data, headers: { 'content-type': 'text/plain;charset=UTF-8' } })
   }
 }
 
 class InProcessWebSocket extends WebSocket {
   createSocket (uri, protocols) {
-    return handler.connect(uri, { protocols, headers: { upgrade: 'websocket' } })
+    return handler.connect(uri, { protocols })
   }
 }
 
@@ -50,8 +50,10 @@ for (const [name, transports, skip] of [
         transports, forceNew: true, reconnection: false, auth: { token: 'tea', name }, ...options
       })
       t.after(() => socket.disconnect())
-      // An error of the connection is the test's failure, not a wait.
-      await new Promise((resolve, reject) => socket.once('connect', resolve).once('connect_error', reject))
+      await new Promise((resolve, reject) => {
+        socket.once('connect', resolve).once('connect_error', reject)
+        AbortSignal.timeout(CONNECT_LIMIT).addEventListener('abort', () => reject(new Error('the client has not connected')))
+      })
       return socket
     }
 

@@ -19,7 +19,7 @@ async def main(url):
         await socket.wait_closed()
         left = [socket.close_code, socket.close_reason]
     try:
-        async with websockets.connect(url + "/rooms/closed"):
+        async with websockets.connect(url + "/rooms/closed?name=close"):
             refused = None
     except Exception as error:
         refused = getattr(error, "status_code", None) or error.response.status_code
