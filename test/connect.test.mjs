@@ -376,7 +376,7 @@ describe('iteration', () => {
 
   test('fails when the WebSocket is refused', { timeout }, async () => {
     await assert.rejects(async () => {
-      for await (const _ of connect([['receive'], close()])) assert.fail('no message')
+      for await (const message of connect([['receive'], close()])) assert.fail(`no message: ${message}`)
     }, failure('ERR_PYTHON_WEBSOCKET_REFUSED'))
   })
 

@@ -6,6 +6,8 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { after, describe, test } from 'node:test'
+import v8 from 'node:v8'
+import vm from 'node:vm'
 import { collect, failure, noted, notedSoFar, release, serve, timeout, turns } from './fixtures.mjs'
 import { body, bytes, pairs, part, script, start, unique } from './script.mjs'
 
@@ -29,7 +31,9 @@ function openFiles () {
   for (const name of fs.readdirSync('/proc/self/fd')) {
     try {
       if (fs.readlinkSync(`/proc/self/fd/${name}`).startsWith(folder)) count++
-    } catch {}
+    } catch {
+      // The one that reads the folder is closed already.
+    }
   }
   return count
 }
@@ -46,6 +50,16 @@ async function leaked (run) {
 }
 
 const nothing = () => {}
+
+/** Collects what nobody holds, and lets the finalizers run. */
+async function collectGarbage () {
+  v8.setFlagsFromString('--expose-gc')
+  const collect = vm.runInNewContext('gc')
+  for (let round = 0; round < 20; round++) {
+    collect()
+    await new Promise(setImmediate)
+  }
+}
 
 describe('what is announced', () => {
   const always = ['http.response.trailers', 'python_node']
@@ -81,6 +95,7 @@ describe('what is announced', () => {
     })
   }
 
+  // Scenario: `trailers` in a start promises messages that a caller without them refuses, so the response never ended.
   test('a start with trailers that were not announced is complete with its body', { timeout }, async () => {
     const { status } = await request([start({ trailers: true }), body('all')], { trailers: false })
     assert.equal(status, 200)
@@ -317,10 +332,16 @@ describe('pathsend', () => {
     ['to its end', async response => { await collect(response) }],
     ['to its end by a Readable', async response => { await collect(response.stream()) }],
     ['and left by an iteration', async response => {
-      for await (const _ of response) break
+      for await (const chunk of response) {
+        assert.ok(chunk.length > 0)
+        break
+      }
     }],
     ['and left by a Readable', async response => {
-      for await (const _ of response.stream()) break
+      for await (const chunk of response.stream()) {
+        assert.ok(chunk.length > 0)
+        break
+      }
     }],
     ['and cancelled', async response => {
       await response.next()
@@ -453,6 +474,16 @@ describe('zerocopysend', () => {
     }), 0)
   })
 
+  // Scenario: the call of a response that was collected was cancelled, and the files it had kept stayed open.
+  test('whose response nobody holds any more leaves nothing open', { timeout, skip }, async () => {
+    assert.equal(await leaked(async () => {
+      for (let count = 0; count < 20; count++) {
+        await stream([['open', file], start(), ['send_file', {}], ['close_file']])
+      }
+      await collectGarbage()
+    }), 0)
+  })
+
   test('of many parts is held back while nobody reads', { timeout, skip }, async () => {
     const name = unique('sent')
     const response = await stream([
@@ -473,5 +504,19 @@ describe('zerocopysend', () => {
     controller.abort(reason)
     await reading
     await assert.rejects(response.next(), reason)
+  })
+})
+
+describe('the tls extension', () => {
+  test('of the caller reaches the application with every key, and is not there without', { timeout }, async () => {
+    const tls = {
+      server_cert: '-----BEGIN CERTIFICATE-----\n…', client_cert_chain: ['-----BEGIN CERTIFICATE-----\n…'], client_cert_name: 'CN=client,O=Ünion',
+      client_cert_error: null, tls_version: 0x0304, cipher_suite: 0x1301
+    }
+    for (const [extensions, expected] of [[{ tls }, tls], [undefined, undefined]]) {
+      const name = unique('scope')
+      await handler.handleRequest({ url: script(['scope_as', name], start(), body()), extensions })
+      assert.deepEqual((await noted(name)).extensions.tls, expected)
+    }
   })
 })

@@ -2,6 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import v8 from 'node:v8'
+import vm from 'node:vm'
+import { Worker } from 'node:worker_threads'
 import { PythonHandler, Request } from '../index.js'
 import { docroot, failure, json, noted, notedSoFar, release, serve, timeout, turns, watch } from './fixtures.mjs'
 import { runFixture } from './processes.mjs'
@@ -243,6 +246,31 @@ describe('close()', () => {
     await assert.rejects(handler.ready(), failure('ERR_PYTHON_CLOSED'))
   })
 
+  test('is what becomes of a handler that nobody holds any more', { timeout }, async () => {
+    const before = await notedSoFar('complete.shutdown')
+    await (async () => { await lifespan('complete').ready() })()
+    v8.setFlagsFromString('--expose-gc')
+    const collect = vm.runInNewContext('gc')
+    while (await notedSoFar('complete.shutdown') === before) {
+      collect()
+      await turns(1)
+    }
+    assert.equal(await notedSoFar('complete.shutdown'), before + 1)
+  })
+
+  test('is what becomes of the handler of a worker that is terminated, and of no other', { timeout }, async () => {
+    const before = await notedSoFar('complete.shutdown')
+    const own = lifespan('complete')
+    const worker = new Worker(new URL('fixtures/lifespan.mjs', import.meta.url), { argv: ['complete', 'stay'] })
+    await new Promise((resolve, reject) => worker.on('message', resolve).on('error', reject))
+    assert.equal(await notedSoFar('complete.shutdown'), before)
+    await worker.terminate()
+    while (await notedSoFar('complete.shutdown') === before) await turns(1)
+    assert.equal((await own.handleRequest({ url: '/' })).status, 200)
+    assert.equal(await notedSoFar('complete.shutdown'), before + 1)
+    await own.close()
+  })
+
   test('reaches an application that gave up a receive before', { timeout }, async () => {
     const handler = lifespan('impatient')
     await noted('impatient.ready')
@@ -270,27 +298,27 @@ describe('the process', () => {
     ['a shutdown that does not end', ['shutdown_never', 'ready']]
   ]) {
     test(`ends after a close() that gave up ${what}`, { timeout }, async () => {
-      const { ended, stdout } = await runFixture('lifespan.mjs', args, { limit: 10_000 })
+      const { ended, stdout } = await runFixture('lifespan.mjs', args, { limit: 5_000 })
       assert.equal(ended, 0)
       assert.match(stdout, /ERR_PYTHON_SHUTDOWN/)
     })
   }
 
   test('settles ready() when the handler closes before its startup has ended', { timeout }, async () => {
-    const { stdout } = await runFixture('lifespan.mjs', ['never', 'ready'], { limit: 10_000 })
+    const { stdout } = await runFixture('lifespan.mjs', ['never', 'ready'], { limit: 5_000 })
     assert.match(stdout, /ready: ERR_PYTHON_/)
   })
 
   for (const name of ['complete', 'shutdown_failed']) {
     test(`shuts the lifespan down at its end: ${name}`, { timeout }, async () => {
-      const { ended, stderr } = await runFixture('lifespan.mjs', [name, 'leave'], { limit: 10_000 })
+      const { ended, stderr } = await runFixture('lifespan.mjs', [name, 'leave'], { limit: 5_000 })
       assert.equal(ended, 0)
       if (name === 'complete') assert.match(stderr, /complete\.shutdown/)
     })
   }
 
   test('ends within the deadline when the shutdown does not end', { timeout }, async () => {
-    const { ended } = await runFixture('lifespan.mjs', ['shutdown_never', 'leave'], { limit: 10_000 })
+    const { ended } = await runFixture('lifespan.mjs', ['shutdown_never', 'leave'], { limit: 5_000 })
     assert.equal(ended, 0)
   })
 })

@@ -252,7 +252,10 @@ describe('after the client has gone', () => {
     }],
     ['a stream that was left', async (steps, before) => {
       const response = await patient.handleStream({ url: script(start(), part('one'), ...steps) })
-      for await (const _ of response) break
+      for await (const chunk of response) {
+        assert.equal(String(chunk), 'one')
+        break
+      }
       await before()
     }],
     ['a Readable that was destroyed', async (steps, before) => {
@@ -329,7 +332,7 @@ describe('stderr', () => {
     return stderr
   }
 
-  for (const what of ['request', 'stream', 'websocket', 'waiting', 'wrapped', 'timeout']) {
+  for (const what of ['request', 'stream', 'websocket', 'waiting', 'wrapped', 'group', 'timeout']) {
     test(`stays empty when an application lets the error of send escape: ${what}`, { timeout }, async () => {
       assert.equal(await stderrOf(what), '')
     })

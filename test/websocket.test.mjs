@@ -373,7 +373,7 @@ describe('the close by the application', () => {
     ['with None as both', { code: null, reason: null }, { code: 1000, reason: '' }],
     ['with the code that stands for none', { code: 1005 }, { code: 1000, reason: '' }]
   ]) {
-    test(what, { timeout }, async () => {
+    test(`may come ${what}`, { timeout }, async () => {
       const { response } = open([...accept(), text('last'), close(fields)])
       const socket = await response
       assert.equal(String(await socket.next()), 'last')
@@ -445,11 +445,11 @@ describe('the close by the application', () => {
 
 describe('the close by the client', () => {
   for (const [what, args, expected] of [
-    ['with nothing is 1005', [], { code: 1005, reason: '' }],
+    ['with nothing, which is 1005', [], { code: 1005, reason: '' }],
     ['with a code', [3001], { code: 3001, reason: '' }],
     ['with a code and a reason', [4999, 'grüße'], { code: 4999, reason: 'grüße' }]
   ]) {
-    test(what, { timeout }, async () => {
+    test(`may come from the client ${what}`, { timeout }, async () => {
       const name = unique('end')
       const { request, response } = open([...accept(), ['echo', name]])
       await response

@@ -146,6 +146,11 @@ fn interrupt() {
     }
     // SAFETY: may be called from any thread without the GIL (C API, Py_AddPendingCall), CPython being started.
     unsafe { ffi::Py_AddPendingCall(Some(raise), std::ptr::null_mut()) };
+    // Before 3.12 a pending call is looked for only when the GIL changes hands: ask for it, and give it back. On a
+    // thread of its own, for C code may hold it for ever.
+    let asked =
+        std::thread::Builder::new().name("python-interrupt".to_owned()).spawn(|| Python::try_attach(|_| ()));
+    drop(asked);
 }
 
 /// The last thing on the Python thread, after its loop has stopped: runs `atexit` functions, then parks with the GIL.

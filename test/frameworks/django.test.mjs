@@ -6,7 +6,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { curl, docroot, multipart, python, readUntil, runClient, serve, throughEach, timeout } from './faces.mjs'
+import { curl, docroot, multipart, needsPython, python, readUntil, runClient, serve, throughEach, timeout } from './faces.mjs'
 
 const folder = mkdtempSync(join(tmpdir(), 'python-node-django-'))
 const blend = Buffer.from(Array.from({ length: 200_000 }, (_, index) => index % 251))
@@ -64,7 +64,8 @@ throughEach(service, ({ name: face, request, open }) => {
     for (const path of ['/stream', '/stream/sync']) assert.equal((await request(path)).text, 'row 0\nrow 1\nrow 2\n')
   })
 
-  test('the iterator of a StreamingHttpResponse ends when its client leaves', { timeout }, async () => {
+  // Before version 5, nothing closes the iterator but a garbage collection.
+  test('the iterator of a StreamingHttpResponse ends when its client leaves', { timeout, skip: needsPython('Django 5', 10) }, async () => {
     const { body } = await open(`/stream/endless/${face}`)
     const reader = body[Symbol.asyncIterator]()
     await readUntil(reader, 'tick\ntick\n')

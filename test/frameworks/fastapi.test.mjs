@@ -5,12 +5,13 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { WebSocket } from 'ws'
-import * as adapter from '../../http.js'
+import { attachWebSocket } from '../../http.js'
 import { Request } from '../../index.js'
 import { curl, multipart, pythonClient, readUntil, serve, throughEach, timeout } from './faces.mjs'
 
 const service = await serve('fastapi_app:app')
-const mounted = await serve('fastapi_app:app', { rootPath: '/api', lifespan: 'off' })
+const mounted = await serve('fastapi_mounted:app', { rootPath: '/api' })
+const witness = await serve('fastapi_app:app', { lifespan: 'off' })
 const { handler, host, origin, errors } = service
 
 /** The note that the application made under a name; waits until it has. */
@@ -269,8 +270,8 @@ describe('a websocket route', () => {
   })
 })
 
-describe('a websocket route, over a connection', { skip: adapter.attachWebSocket === undefined && 'not run: http.js has no attachWebSocket' }, () => {
-  adapter.attachWebSocket?.(service.server, handler)
+describe('a websocket route, over a connection', () => {
+  attachWebSocket(service.server, handler)
 
   test('ws: text, bytes, subprotocol, the close code both ways', { timeout }, async () => {
     const socket = new WebSocket(`ws://${host}/rooms/tea?name=ws`, ['soap', 'chat'])
@@ -332,6 +333,6 @@ test('nothing of this was an error to the listener', () => {
 
 test('the lifespan ends with the handler', { timeout }, async () => {
   await service.close()
-  const { json } = await mounted.faces[0].request('/noted/shutdown')
+  const { json } = await witness.faces[0].request('/noted/shutdown')
   assert.equal(json, true)
 })

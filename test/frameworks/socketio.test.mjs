@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { Fetch, WebSocket } from 'engine.io-client'
 import { io } from 'socket.io-client'
-import * as adapter from '../../http.js'
+import { attachWebSocket } from '../../http.js'
 import { serve, timeout } from './faces.mjs'
 
 /** Milliseconds a client may take to connect: one that is never answered waits without a word. */
@@ -14,7 +14,7 @@ const CONNECT_LIMIT = 5_000
 
 const service = await serve('socketio_app:app')
 const { handler, server, origin, errors } = service
-const attached = adapter.attachWebSocket?.(server, handler)
+attachWebSocket(server, handler)
 
 class InProcessPolling extends Fetch {
   _fetch (data) {
@@ -30,21 +30,19 @@ class InProcessWebSocket extends WebSocket {
   }
 }
 
-const missing = attached === undefined && 'not run: http.js has no attachWebSocket'
-
 async function noted (name) {
   return JSON.parse((await handler.handleRequest({ url: `/noted/${encodeURIComponent(name)}` })).body)
 }
 
-for (const [name, transports, skip] of [
-  ['handler.fetch', [InProcessPolling], false],
-  ['handler.connect', [InProcessWebSocket], false],
-  ['handler.fetch, upgraded to handler.connect', [InProcessPolling, InProcessWebSocket], false],
-  ['createRequestListener', ['polling'], false],
-  ['attachWebSocket', ['websocket'], missing],
-  ['createRequestListener, upgraded to attachWebSocket', ['polling', 'websocket'], missing]
+for (const [name, transports] of [
+  ['handler.fetch', [InProcessPolling]],
+  ['handler.connect', [InProcessWebSocket]],
+  ['handler.fetch, upgraded to handler.connect', [InProcessPolling, InProcessWebSocket]],
+  ['createRequestListener', ['polling']],
+  ['attachWebSocket', ['websocket']],
+  ['createRequestListener, upgraded to attachWebSocket', ['polling', 'websocket']]
 ]) {
-  describe(`through ${name}`, { skip }, () => {
+  describe(`through ${name}`, () => {
     const open = async (t, options) => {
       const socket = io(origin, {
         transports, forceNew: true, reconnection: false, auth: { token: 'tea', name }, ...options
