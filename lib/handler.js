@@ -208,6 +208,7 @@ function open (options, find) {
       rootPath: options.rootPath,
       disconnectGrace: options.disconnectGrace,
       shutdownTimeout: options.shutdownTimeout,
+      highWaterMark: options.highWaterMark,
       maxResponseSize: options.maxResponseSize,
       lifespan: options.lifespan,
       state: options.state,

@@ -124,6 +124,7 @@ function readOptions (options = {}) {
     stuckThreshold: duration(options, 'stuckThreshold', 5_000),
     maxInFlight: amount(options, 'maxInFlight', 10_000, 1),
     maxQueued: amount(options, 'maxQueued', 10_000),
+    highWaterMark: Math.min(amount(options, 'highWaterMark', 512 * 1024, 1), 2 ** 31),
     maxResponseSize: amount(options, 'maxResponseSize', 2 ** 30),
     maxBodySize: amount(options, 'maxBodySize', 2 ** 30),
     maxHeaders: amount(options, 'maxHeaders', 1_000),

@@ -47,6 +47,8 @@ pub struct NativeOptions {
     pub disconnect_grace: f64,
     /// Milliseconds that the end of the process may take.
     pub shutdown_timeout: f64,
+    /// Bytes that may wait on either side of a body.
+    pub high_water_mark: u32,
     /// Bytes.
     pub max_response_size: f64,
     /// `auto`, `on` or `off`.
@@ -63,6 +65,7 @@ pub struct NativeOptions {
 #[napi]
 pub struct PythonHandler {
     key: usize,
+    high_water_mark: usize,
     handle: Arc<EventLoopHandle>,
     options: ApplicationOptions,
 }
@@ -109,6 +112,7 @@ impl PythonHandler {
         exit::set_limit(milliseconds(options.shutdown_timeout));
         Ok(Self {
             key: NEXT_APPLICATION.fetch_add(1, Ordering::Relaxed),
+            high_water_mark: options.high_water_mark as usize,
             handle,
             options: ApplicationOptions {
                 docroot: options.docroot,
@@ -218,6 +222,7 @@ impl PythonHandler {
             self.key,
             mode,
             Capabilities(capabilities),
+            self.high_water_mark,
             body,
             delivery,
             Arc::clone(self.handle.queue()),
@@ -252,6 +257,7 @@ impl PythonHandler {
             self.key,
             Mode::Buffered,
             Capabilities(0),
+            self.high_water_mark,
             Some(body.unwrap_or_default()),
             Delivery::Sync(Arc::clone(&reply)),
             Arc::clone(self.handle.queue()),

@@ -274,7 +274,10 @@ describe('close()', () => {
   test('reaches an application that gave up a receive before', { timeout }, async () => {
     const handler = lifespan('impatient')
     await noted('impatient.ready')
-    await handler.close()
+    const closed = handler.close({ timeout: 5000 })
+    await turns()
+    await release('impatient')
+    await closed
     assert.deepEqual(await notedSoFar('impatient.shutdown'), { type: 'lifespan.shutdown' })
   })
 

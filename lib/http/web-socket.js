@@ -16,19 +16,29 @@ const { Connection } = require('./connection.js')
 const { Failure, logFailure } = require('./failure.js')
 const { RequestHead } = require('./request-head.js')
 const { ResponseHead } = require('./response-head.js')
+const { claim, route, unroute } = require('./upgrade-route.js')
 
-/** uvicorn's: a message of 16 MiB, a ping every 20 s, an answer within 20 s. */
+/** uvicorn's: a message of 16 MiB, a ping every 20 s, a sign of life within another 20 s. */
 const MAX_PAYLOAD = 16 * 2 ** 20
 const PING_INTERVAL = 20_000
 
-/** Close codes (RFC 6455 7.4.1): a failed application, a server that stops. */
-const INTERNAL_ERROR = 1011
+/** Frames that come before the accept are kept up to this, which is Node's own high-water mark for a socket. */
+const EARLY_LIMIT = 64 * 1024
+
+/** Close codes (RFC 6455 7.4.1): a server that stops, a close without one, a broken connection, a failed application. */
 const GOING_AWAY = 1001
+const NO_STATUS = 1005
+const ABNORMAL = 1006
+const TOO_LARGE = 1009
+const INTERNAL_ERROR = 1011
 
 /** A key is 16 bytes in base64 (RFC 6455 4.1). */
 const KEY = /^[+/0-9a-z]{22}==$/i
 
 const kHeaders = Symbol('python-node accept headers')
+
+/** The upgrades of each server, from their request to the end of their connection. */
+const upgradesOf = new WeakMap()
 
 /**
  * Serves the WebSockets of `server` with `handler`'s application.
@@ -36,39 +46,60 @@ const kHeaders = Symbol('python-node accept headers')
  * @param {import('node:http').Server} server
  * @param {PythonHandler} handler
  * @param {import('../../http.js').WebSocketOptions} [options]
- * @returns {{ close(): void }}
+ * @returns {import('../../http.js').WebSocketAttachment}
  */
 function attachWebSocket (server, handler, options = {}) {
   if (typeof server?.on !== 'function') {
     throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`server` must be a server of node:http or node:https')
   }
-  const service = PythonHandler.serviceOf(handler)
-  const { WebSocketServer } = loadWs()
+  if (!(handler instanceof PythonHandler)) {
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`handler` must be a PythonHandler')
+  }
   const { onError = logFailure, exposeErrors = true, path, pingInterval = PING_INTERVAL, ...ofWs } = options
+  if (typeof onError !== 'function') {
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`onError` must be a function')
+  }
+  const { WebSocketServer } = loadWs()
   const sockets = new WebSocketServer({
     maxPayload: MAX_PAYLOAD,
     perMessageDeflate: true,
     ...ofWs,
     noServer: true,
     // The application has chosen already.
+    verifyClient: null,
     handleProtocols: (_offered, req) => req[kHeaders].subprotocol ?? false
   })
   sockets.on('headers', (lines, req) => lines.push(...req[kHeaders].lines))
-  const context = { service, sockets, onError, exposeErrors: exposeErrors === true && process.env.NODE_ENV !== 'production' }
-  const upgrade = (req, socket, head) => {
-    if (path !== undefined && req.url.split('?', 1)[0] !== path) return
-    new Upgrade(context, req, socket, head).run()
+  const upgrades = new Set()
+  const context = {
+    service: PythonHandler.serviceOf(handler),
+    sockets,
+    upgrades,
+    onError,
+    exposeErrors: exposeErrors === true && process.env.NODE_ENV !== 'production'
   }
-  server.on('upgrade', upgrade)
-  const pinging = pingInterval > 0 ? setInterval(pingAll, pingInterval, sockets) : undefined
+  const upgrade = (req, socket, head) => {
+    if (claim(server, upgrade, req, socket)) new Upgrade(context, req, socket, head).run()
+  }
+  route(server, upgrade, path)
+  if (!upgradesOf.has(server)) upgradesOf.set(server, new Set())
+  upgradesOf.get(server).add(upgrades)
+  const pinging = pingInterval > 0 ? setInterval(pingAll, pingInterval, upgrades) : undefined
   pinging?.unref()
+  server.once('close', () => clearInterval(pinging))
   const close = () => {
     clearInterval(pinging)
-    server.off('upgrade', upgrade)
-    for (const socket of sockets.clients) socket.close(GOING_AWAY)
+    unroute(server, upgrade)
+    for (const each of upgrades) each.leave()
   }
-  server.once('close', () => clearInterval(pinging))
   return { close }
+}
+
+/** Ends the connections of a server's WebSockets, whatever their state. */
+function cutWebSockets (server) {
+  for (const upgrades of upgradesOf.get(server) ?? []) {
+    for (const upgrade of upgrades) upgrade.cut()
+  }
 }
 
 function loadWs () {
@@ -79,44 +110,54 @@ function loadWs () {
   }
 }
 
-/** Ends connections that did not answer the last ping, and pings the others. */
-function pingAll (sockets) {
-  for (const socket of sockets.clients) {
-    if (socket.isAlive === false) {
-      socket.terminate()
-    } else {
-      socket.isAlive = false
-      socket.ping()
-    }
-  }
+function pingAll (upgrades) {
+  for (const upgrade of upgrades) upgrade.ping()
 }
 
-/** One WebSocket, from the 'upgrade' event to its close. */
+/** One WebSocket, from the 'upgrade' event to the end of its connection. */
 class Upgrade {
   #context
   #req
   #socket
-  #head
+  /** What came before the accept: it belongs to the first frames. */
+  #early
+  #earlyLength
   #call = null
   #webSocket = null
+  #res = null
+  #response = null
+  #leaving = false
+  #bytesSeen = -1
   #signal = new ClientSignal()
   #lost = () => this.#signal.abort(clientDisconnected())
+  #keep = chunk => {
+    this.#early.push(chunk)
+    this.#earlyLength += chunk.length
+    if (this.#earlyLength >= EARLY_LIMIT) this.#socket.pause()
+  }
 
   constructor (context, req, socket, head) {
     this.#context = context
     this.#req = req
     this.#socket = socket
-    this.#head = head
+    this.#early = [head]
+    this.#earlyLength = head.length
   }
 
   /** Never throws. */
   run () {
     const socket = this.#socket
+    const { upgrades } = this.#context
+    upgrades.add(this)
+    socket.on('close', () => upgrades.delete(this))
     socket.on('error', ignore)
     socket.on('close', this.#lost)
+    // Unread, it would hide that the client leaves.
+    socket.on('data', this.#keep)
+    socket.on('end', destroy)
     try {
-      const { upgrade = '', 'sec-websocket-key': key = '', 'sec-websocket-version': version } = this.#req.headers
-      if (this.#req.method !== 'GET' || upgrade.toLowerCase() !== 'websocket') return this.#answer(400)
+      const { 'sec-websocket-key': key = '', 'sec-websocket-version': version } = this.#req.headers
+      if (this.#req.method !== 'GET') return this.#answer(400)
       if (version !== '13' && version !== '8') return this.#answer(426, { 'sec-websocket-version': '13' })
       if (!KEY.test(key)) return this.#answer(400)
       const request = this.#describe()
@@ -125,14 +166,35 @@ class Upgrade {
         accepted: headers => this.#accepted(headers),
         message: (text, bytes) => this.#message(text, bytes),
         drained: () => this.#webSocket?.resume(),
-        closed: (code, reason) => this.#webSocket?.close(code, reason),
+        closed: (code, reason) => this.#close(code, reason),
         failed: error => this.#failed(error),
-        goAway: () => this.#webSocket?.close(GOING_AWAY)
+        goAway: () => this.leave()
       })
       this.#call.submit(request, true)
     } catch (error) {
       this.#failed(error)
     }
+  }
+
+  /** Says goodbye, at once or as soon as the WebSocket is open. */
+  leave () {
+    this.#leaving = true
+    this.#close(GOING_AWAY, '')
+  }
+
+  cut () {
+    this.#socket.destroy()
+  }
+
+  /** Ends a connection that gave nothing since the last ping, and pings any other. */
+  ping () {
+    const webSocket = this.#webSocket
+    // One that is not read, because the application has no time, cannot answer.
+    if (webSocket === null || webSocket.isPaused) return
+    const { bytesRead } = this.#socket
+    if (bytesRead === this.#bytesSeen) return this.cut()
+    this.#bytesSeen = bytesRead
+    webSocket.ping()
   }
 
   #describe () {
@@ -154,29 +216,40 @@ class Upgrade {
 
   #accepted (headers) {
     const req = this.#req
+    const socket = this.#socket
     const lines = []
     for (const [name, value] of headers) {
       if (name !== 'sec-websocket-protocol') lines.push(`${name}: ${value}`)
     }
     req[kHeaders] = { subprotocol: headers.get('sec-websocket-protocol'), lines }
-    this.#socket.off('close', this.#lost)
-    this.#socket.off('error', ignore)
-    this.#context.sockets.handleUpgrade(req, this.#socket, this.#head, webSocket => this.#open(webSocket))
+    const early = Buffer.concat(this.#early)
+    this.#release()
+    socket.off('close', this.#lost)
+    // `ws` writes the head as text; the application's header values are bytes.
+    socket.setDefaultEncoding('latin1')
+    this.#context.sockets.handleUpgrade(req, socket, early, webSocket => this.#open(webSocket))
+    socket.setDefaultEncoding('utf8')
     // Refused by `ws` after all (a malformed extension offer): the application is told.
-    if (this.#webSocket === null) this.#call.close(1006, '')
+    if (this.#webSocket === null) this.#call.close(ABNORMAL, '')
+  }
+
+  /** Somebody else reads the connection from now on. */
+  #release () {
+    this.#early = []
+    this.#socket.off('data', this.#keep)
+    this.#socket.off('end', destroy)
   }
 
   #open (webSocket) {
     this.#webSocket = webSocket
-    webSocket.isAlive = true
-    webSocket.on('pong', alive)
     webSocket.on('error', ignore)
     webSocket.on('message', (data, isBinary) => {
-      webSocket.isAlive = true
+      if (webSocket.readyState !== webSocket.OPEN) return
       this.#call.write(data, !isBinary).catch(ignore)
-      if (!this.#call.hasRoom) webSocket.pause()
+      if (!this.#call.hasRoom && webSocket.readyState === webSocket.OPEN) webSocket.pause()
     })
     webSocket.on('close', (code, reason) => this.#call.close(code, reason.toString()))
+    if (this.#leaving) this.leave()
   }
 
   #message (text, bytes) {
@@ -184,61 +257,118 @@ class Upgrade {
     this.#webSocket.send(bytes, { binary: !text }, () => this.#call.consume(bytes.length))
   }
 
+  #close (code, reason) {
+    const webSocket = this.#webSocket
+    if (webSocket === null) return
+    if (code === NO_STATUS) webSocket.close()
+    else webSocket.close(code, reason)
+    // The client's answer has to be read.
+    webSocket.resume()
+  }
+
   #failed (error) {
     if (this.#signal.aborted) return
-    const webSocket = this.#webSocket
-    const failure = new Failure(error, this.#call === null)
-    if (webSocket !== null) {
-      const code = error?.code === 'ERR_PYTHON_MESSAGE_TOO_LARGE' ? 1009 : INTERNAL_ERROR
-      webSocket.close(error?.code === 'ERR_PYTHON_CLOSED' ? GOING_AWAY : code)
-      webSocket.resume()
-      if (code === INTERNAL_ERROR) this.#context.onError(error, this.#req, null, { status: 500 })
-      return
+    if (this.#webSocket !== null) this.#failOpen(error)
+    else if (this.#res !== null) this.#breakOff(error)
+    else this.#failHandshake(error)
+  }
+
+  #failOpen (error) {
+    switch (error?.code) {
+      case 'ERR_PYTHON_CLOSED': return this.#close(GOING_AWAY, '')
+      case 'ERR_PYTHON_MESSAGE_TOO_LARGE': return this.#close(TOO_LARGE, '')
     }
-    const res = this.#response()
-    this.#context.onError(error, this.#req, res, { status: failure.status })
-    if (!res.headersSent) failure.answer(this.#req, res, this.#context.exposeErrors)
+    this.#close(INTERNAL_ERROR, '')
+    this.#report(error, null, 500)
+  }
+
+  #failHandshake (error) {
+    const failure = new Failure(error, this.#call === null)
+    const res = this.#respond()
+    if (this.#report(error, res, failure.status) === true || res.headersSent) return
+    failure.answer(this.#req, res, this.#context.exposeErrors)
+  }
+
+  #breakOff (error) {
+    this.#socket.destroy()
+    this.#response?.cancel()
+    this.#report(error, this.#res, 500)
+  }
+
+  /** @returns {boolean | void} whether it is answered there */
+  #report (error, res, status) {
+    try {
+      return this.#context.onError(error, this.#req, res, { status })
+    } catch (cause) {
+      console.error(cause)
+    }
   }
 
   /** The application's own response instead of a WebSocket. */
   async #refused (response) {
-    const res = this.#response()
+    this.#response = response
+    const res = this.#respond()
     try {
       const head = new ResponseHead(this.#req, response)
-      const { body } = response
-      head.write(this.#req, res, response.complete ? body.length : -1)
-      if (response.complete) return res.end(body)
+      head.write(this.#req, res, response.complete ? response.body.length : -1)
       for (let chunk = await response.next(); chunk !== null; chunk = await response.next()) {
-        if (!res.write(chunk)) await new Promise(resolve => res.once('drain', resolve).once('close', resolve))
+        if (!res.write(chunk)) await drained(this.#socket)
       }
       res.end()
     } catch (error) {
-      this.#context.onError(error, this.#req, res, { status: 500 })
-      res.destroy()
+      if (this.#signal.aborted) return
+      if (res.headersSent) this.#breakOff(error)
+      else this.#invalid(error, res)
     }
   }
 
+  /** A head that cannot be sent. */
+  #invalid (error, res) {
+    this.#response.cancel()
+    if (this.#report(error, res, 500) === true || res.headersSent) return
+    new Failure(error, false).answer(this.#req, res, this.#context.exposeErrors)
+  }
+
   #answer (status, headers) {
-    const res = this.#response()
+    const res = this.#respond()
     res.writeHead(status, headers)
     res.end()
   }
 
   /** Node's own response on the socket that was to be upgraded: it closes afterwards. */
-  #response () {
-    const res = new ServerResponse(this.#req)
-    res.shouldKeepAlive = false
-    res.assignSocket(this.#socket)
-    res.on('finish', () => this.#socket.end())
-    return res
+  #respond () {
+    this.#release()
+    this.#socket.resume()
+    return (this.#res = respond(this.#req, this.#socket))
   }
 }
 
-function alive () {
-  this.isAlive = true
+function respond (req, socket) {
+  const res = new ServerResponse(req)
+  res.shouldKeepAlive = false
+  res.assignSocket(socket)
+  res.on('finish', () => socket.destroySoon())
+  return res
+}
+
+/** Waits until a socket takes more, or is gone. Node's server no longer tells its response. */
+function drained (socket) {
+  if (socket.destroyed || !socket.writableNeedDrain) return Promise.resolve()
+  return new Promise(resolve => {
+    const done = () => {
+      socket.off('drain', done).off('close', done)
+      resolve()
+    }
+    socket.on('drain', done).on('close', done)
+  })
+}
+
+/** A client that ends its side before the accept has left. */
+function destroy () {
+  this.destroy()
 }
 
 /** 'close' follows, and tells. */
 function ignore () {}
 
-module.exports = { attachWebSocket }
+module.exports = { attachWebSocket, cutWebSockets }

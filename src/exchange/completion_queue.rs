@@ -3,11 +3,11 @@
 
 use super::sync::Mutex;
 
-use super::{Event, ExchangeId, HIGH_WATER_MARK, Signal};
+use super::{Event, ExchangeId, JOINED_OUTBOUND, Signal};
 
 /// The queue towards one Node environment.
 ///
-/// Bounded by the requests in flight and their windows: a stream puts at most [`HIGH_WATER_MARK`] and one chunk into it.
+/// Bounded by the requests in flight and their windows: a stream puts at most its high-water mark and one chunk into it.
 pub(crate) struct CompletionQueue {
     state: Mutex<State>,
     signal: Box<dyn Signal>,
@@ -27,8 +27,7 @@ impl CompletionQueue {
 
     /// Appends an event and signals on the empty → signalled edge only. A closed queue drops it.
     ///
-    /// A chunk that follows a waiting chunk of the same request is joined to it, up to the high-water
-    /// mark: HTTP bodies have no message boundaries, and JavaScript pays per event.
+    /// A chunk that follows a waiting chunk of the same request is joined to it, up to [`JOINED_OUTBOUND`]: HTTP bodies have no message boundaries, and JavaScript pays per event.
     pub(crate) fn push(&self, id: ExchangeId, event: Event) {
         let mut state = self.state.lock();
         if state.closed {
@@ -36,7 +35,7 @@ impl CompletionQueue {
         }
         let event = match (event, state.events.last_mut()) {
             (Event::Chunk(bytes), Some((last, Event::Chunk(waiting))))
-                if *last == id && waiting.len() + bytes.len() <= HIGH_WATER_MARK =>
+                if *last == id && waiting.len() + bytes.len() <= JOINED_OUTBOUND =>
             {
                 waiting.extend_from_slice(&bytes);
                 return;

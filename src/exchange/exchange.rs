@@ -14,8 +14,7 @@ use crate::error::HandlerError;
 use super::event::NoticeKind;
 use super::inbound::Inbound;
 use super::{
-    CompletionQueue, Disconnect, Event, HIGH_WATER_MARK, LOW_WATER_MARK, LoopMessage, LoopQueue, Message,
-    ResponseHead, SyncReply, Take,
+    CompletionQueue, Disconnect, Event, LoopMessage, LoopQueue, Message, ResponseHead, SyncReply, Take,
 };
 
 /// Names a request among those of its Node environment. Never used twice, so a late event finds nobody.
@@ -68,6 +67,8 @@ pub(crate) struct Exchange {
     pub(crate) mode: Mode,
     /// What besides a response the caller can honour.
     pub(crate) capabilities: Capabilities,
+    /// Bytes that may wait on either side.
+    mark: usize,
     inbound: Mutex<Inbound>,
     outbound: Mutex<Outbound>,
     delivery: Delivery,
@@ -83,6 +84,7 @@ impl Exchange {
         application: usize,
         mode: Mode,
         capabilities: Capabilities,
+        mark: usize,
         body: Option<Vec<u8>>,
         delivery: Delivery,
         loop_queue: Arc<LoopQueue>,
@@ -92,7 +94,11 @@ impl Exchange {
             application,
             mode,
             capabilities,
-            inbound: Mutex::new(body.map_or_else(Inbound::default, Inbound::complete)),
+            mark,
+            inbound: Mutex::new(match body {
+                Some(body) => Inbound::complete(body, mark),
+                None => Inbound::new(mark),
+            }),
             outbound: Mutex::new(Outbound::default()),
             delivery,
             loop_queue,
@@ -127,7 +133,7 @@ impl Exchange {
         let wake = {
             let mut outbound = self.outbound.lock();
             outbound.in_flight = outbound.in_flight.saturating_sub(bytes);
-            outbound.sender_waits && outbound.in_flight <= LOW_WATER_MARK && {
+            outbound.sender_waits && outbound.in_flight <= self.mark / 2 && {
                 outbound.sender_waits = false;
                 true
             }
@@ -212,7 +218,7 @@ impl Exchange {
             return true;
         }
         outbound.in_flight += size;
-        outbound.sender_waits = outbound.in_flight >= HIGH_WATER_MARK;
+        outbound.sender_waits = outbound.in_flight >= self.mark;
         let room = !outbound.sender_waits;
         // Under the lock, so that events keep the order of their accounting.
         self.deliver(event);
@@ -222,7 +228,7 @@ impl Exchange {
     /// Whether the window is full; the sender is then noted and woken when there is room.
     pub(crate) fn must_wait(&self) -> bool {
         let mut outbound = self.outbound.lock();
-        let full = !outbound.settled && outbound.in_flight > LOW_WATER_MARK;
+        let full = !outbound.settled && outbound.in_flight > self.mark / 2;
         outbound.sender_waits = full;
         full
     }

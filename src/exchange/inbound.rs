@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::{HIGH_WATER_MARK, LOW_WATER_MARK};
+use super::JOINED_INBOUND;
 
 /// A chunk of a body, or a message of a WebSocket.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,8 +44,10 @@ pub(crate) enum Take {
 }
 
 /// The state of the way in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Inbound {
+    /// Above it the writer waits; below half of it, it goes on.
+    mark: usize,
     queue: VecDeque<Message>,
     buffered: usize,
     ended: bool,
@@ -57,9 +59,24 @@ pub(crate) struct Inbound {
 }
 
 impl Inbound {
+    /// An empty way in.
+    pub(crate) fn new(mark: usize) -> Self {
+        Self {
+            mark,
+            queue: VecDeque::new(),
+            buffered: 0,
+            ended: false,
+            end_taken: false,
+            disconnect: None,
+            reader_waits: false,
+            writer_waits: false,
+            discarding: false,
+        }
+    }
+
     /// A way in that holds a complete body already.
-    pub(crate) fn complete(body: Vec<u8>) -> Self {
-        let mut inbound = Self::default();
+    pub(crate) fn complete(body: Vec<u8>, mark: usize) -> Self {
+        let mut inbound = Self::new(mark);
         if !body.is_empty() {
             inbound.buffered = body.len();
             inbound.queue.push_back(Message { text: false, bytes: body });
@@ -75,7 +92,7 @@ impl Inbound {
         }
         self.buffered += message.bytes.len();
         self.queue.push_back(message);
-        self.writer_waits = self.buffered >= HIGH_WATER_MARK;
+        self.writer_waits = self.buffered >= self.mark;
         !self.writer_waits
     }
 
@@ -109,14 +126,14 @@ impl Inbound {
     /// Whether a writer waits and may go on; it is then no longer noted.
     pub(crate) fn take_writer(&mut self) -> bool {
         let free = self.writer_waits
-            && (self.discarding || self.disconnect.is_some() || self.buffered <= LOW_WATER_MARK);
+            && (self.discarding || self.disconnect.is_some() || self.buffered <= self.mark / 2);
         if free {
             self.writer_waits = false;
         }
         free
     }
 
-    /// The next `http.request`, in chunks of about the high-water mark.
+    /// The next `http.request`, small chunks joined.
     pub(crate) fn take_body(&mut self) -> Take {
         if let Some(disconnect) = &self.disconnect {
             return Take::Disconnect(disconnect.clone());
@@ -156,7 +173,7 @@ impl Inbound {
         let Some(first) = self.queue.pop_front() else { return Vec::new() };
         let mut bytes = first.bytes;
         while let Some(next) = self.queue.front() {
-            if bytes.len() + next.bytes.len() > HIGH_WATER_MARK {
+            if bytes.len() + next.bytes.len() > JOINED_INBOUND {
                 break;
             }
             bytes.extend_from_slice(&next.bytes);

@@ -52,6 +52,7 @@ impl Model {
             0,
             mode,
             Capabilities(0),
+            HIGH_WATER_MARK,
             None,
             Delivery::Queue(Arc::clone(&self.completions)),
             Arc::clone(&self.messages),

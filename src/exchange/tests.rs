@@ -46,6 +46,7 @@ impl Fixture {
             0,
             mode,
             Capabilities(0),
+            HIGH_WATER_MARK,
             body.map(<[u8]>::to_vec),
             Delivery::Queue(Arc::clone(&self.completions)),
             Arc::clone(&self.messages),
@@ -121,11 +122,12 @@ fn a_reader_that_waits_is_woken_once_by_whatever_comes() {
 fn a_writer_waits_at_the_mark_and_goes_on_below_half_of_it() {
     let fixture = Fixture::new();
     let exchange = fixture.exchange(Mode::Stream, None);
-    assert!(exchange.write(chunk(&vec![0; HIGH_WATER_MARK - 1])));
-    assert!(!exchange.write(chunk(&[1])));
-    assert!(!exchange.write(chunk(&vec![2; HIGH_WATER_MARK])));
+    assert!(exchange.write(chunk(&vec![0; HIGH_WATER_MARK / 2 - 1])));
+    assert!(!exchange.write(chunk(&vec![1; HIGH_WATER_MARK / 2 + 1])));
+    assert!(!exchange.write(chunk(&[2])), "nobody has read");
+    assert_eq!(fixture.events(), []);
     assert!(matches!(exchange.take(), Take::Body { .. }));
-    assert_eq!(fixture.events(), [], "the second chunk is above half the mark");
+    assert_eq!(fixture.events(), [], "what is left is above half the mark");
     assert!(matches!(exchange.take(), Take::Body { .. }));
     assert_eq!(fixture.events(), [Event::Drain]);
 }
@@ -148,7 +150,7 @@ fn a_sender_waits_until_the_reader_has_taken_half() {
     assert!(exchange.must_wait());
     exchange.consume(1);
     assert_eq!(fixture.wakes(), 0);
-    exchange.consume(HIGH_WATER_MARK - LOW_WATER_MARK);
+    exchange.consume(HIGH_WATER_MARK - HIGH_WATER_MARK / 2);
     assert_eq!(fixture.wakes(), 1);
     assert!(!exchange.must_wait());
 }

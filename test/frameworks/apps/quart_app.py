@@ -87,7 +87,8 @@ async def lengths():
 
     async def lines():
         async for chunk in body:
-            yield b"%d\n" % len(chunk)
+            if chunk:
+                yield b"%d\n" % len(chunk)
 
     return lines(), 200, {"content-type": "text/plain"}
 
