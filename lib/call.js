@@ -7,11 +7,12 @@ const { Readable } = require('node:stream')
 const { PythonHandlerError } = require('./errors.js')
 const { unwatch, watch } = require('./abort.js')
 const { BodyReader } = require('./body-reader.js')
+const { cross } = require('./crossing.js')
 const diagnostics = require('./diagnostics.js')
 const { Headers } = require('./headers.js')
 const notices = require('./notice.js')
 const { Progress } = require('./progress.js')
-const { Request, crossPlain, takeChunk } = require('./request.js')
+const { Request, takeChunk } = require('./request.js')
 const { Response } = require('./response.js')
 
 /** How the response is wanted: the numbers of src/addon.rs. */
@@ -106,11 +107,11 @@ class Call {
     const request = this.#request
     const streamed = this.#streamed
     const options = this.#options
-    const isRequest = request instanceof Request
-    const crossing = isRequest ? Request.cross(request, streamed) : crossPlain(request)
+    const crossing = cross(request, streamed)
     service.limits.check(crossing)
     const { head, count, body, source, more, extra } = crossing
-    const isWebSocket = this.#isWebSocket = isRequest ? Request.isWebSocket(request) : request.websocket === true
+    const { isWebSocket } = crossing
+    this.#isWebSocket = isWebSocket
     const mode = isWebSocket ? WEB_SOCKET : streamed ? STREAM : BUFFERED
     const capabilities = options === NO_OPTIONS
       ? (streamed ? notices.OF_STREAM : notices.OF_BUFFERED)
@@ -132,7 +133,7 @@ class Call {
     if (body !== undefined) service.bytesSent += body.length
     if (options.onUploadProgress !== undefined) this.#watchUpload(options.onUploadProgress, body, request)
     if (source !== null) this.#pump(source)
-    else if (isRequest && (more || isWebSocket)) Request.attach(request, this)
+    else if (request instanceof Request && (more || isWebSocket)) Request.attach(request, this)
   }
 
   /** A call that waited begins: what is wrong with its request is told by its promise. */

@@ -14,9 +14,12 @@ const WITHOUT_BODY = new Set([204, 205, 304])
 function toWebRequest (input, init) {
   const isPath = typeof input === 'string' && input.startsWith('/')
   const url = isPath ? ORIGIN + input : input
-  const isStream = init?.body !== undefined && init.body !== null && typeof init.body === 'object' &&
-    (typeof init.body.getReader === 'function' || typeof init.body[Symbol.asyncIterator] === 'function')
-  return new globalThis.Request(url, isStream ? { duplex: 'half', ...init } : init)
+  return new globalThis.Request(url, isStream(init?.body) ? { duplex: 'half', ...init } : init)
+}
+
+function isStream (body) {
+  return typeof body === 'object' && body !== null &&
+    (typeof body.getReader === 'function' || typeof body[Symbol.asyncIterator] === 'function')
 }
 
 /**
@@ -29,11 +32,13 @@ async function fetch (handler, input, init) {
   if (signal.aborted) throw signal.reason
   const { state, extensions, socket } = init ?? {}
   let debug
+  // What is complete crosses whole, with its length; a stream is read as it comes.
+  const isComplete = !isStream(init?.body) && init?.body !== undefined && init.body !== null
   const response = await handler.handleStream({
     method: request.method,
     url: request.url,
     headers: [...request.headers],
-    body: request.body,
+    body: isComplete ? Buffer.from(await request.arrayBuffer()) : request.body,
     state,
     extensions,
     socket

@@ -5,13 +5,14 @@
 
 const os = require('node:os')
 const { Call } = require('./call.js')
+const { cross } = require('./crossing.js')
 const { Environment, readOne } = require('./environment.js')
 const { PythonHandlerError } = require('./errors.js')
 const { fetch } = require('./fetch.js')
 const { findInterpreter, findInterpreterAsync } = require('./interpreter.js')
 const { loadNative } = require('./native.js')
 const { readOptions } = require('./options.js')
-const { Request, crossPlain } = require('./request.js')
+const { Request } = require('./request.js')
 const { Response } = require('./response.js')
 const { Service } = require('./service.js')
 const { PythonWebSocket } = require('./web-socket.js')
@@ -89,8 +90,7 @@ class PythonHandler {
   handleRequestSync (request) {
     this.#checkOpen()
     checkRequest(request)
-    const isRequest = request instanceof Request
-    const crossing = isRequest ? Request.cross(request, false) : crossPlain(request)
+    const crossing = cross(request, false)
     this.#service.limits.check(crossing)
     const { head, count, body, more, extra } = crossing
     if (more) {

@@ -77,17 +77,9 @@ class Headers {
     return headers
   }
 
-  /** The headers as lines for the native side: `\nname\nvalue…`. */
-  static toLines (headers) {
-    let lines = ''
-    const list = headers.#read()
-    for (let index = 0; index < list.length; index++) lines += '\n' + list[index]
-    return lines
-  }
-
-  /** How many fields there are, repeats counted. */
-  static count (headers) {
-    return headers.#read().length / 2
+  /** Alternating names and values: not to be changed. */
+  static list (headers) {
+    return headers.#read()
   }
 
   #read () {

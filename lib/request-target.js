@@ -67,13 +67,15 @@ function parseTarget (url) {
 }
 
 /**
- * @param {RequestTarget} target one with an authority
- * @returns {{ host: string, port: string }}
+ * @param {string} scheme
+ * @param {string} authority of a url, or of a Host header
+ * @returns {{ host: string, port: string } | null} null for one that names no host
  */
-function serverOf ({ scheme, authority }) {
-  const [, host, port] = AUTHORITY.exec(authority)
+function serverOf (scheme, authority) {
+  const match = AUTHORITY.exec(authority)
+  if (match === null) return null
   const usual = scheme === 'https' || scheme === 'wss' ? '443' : '80'
-  return { host: host.replace(/^\[|\]$/g, ''), port: port || usual }
+  return { host: match[1].replace(/^\[|\]$/g, ''), port: match[2] || usual }
 }
 
 module.exports = { parseTarget, serverOf }

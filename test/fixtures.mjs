@@ -13,9 +13,12 @@ export function serve (appTarget, options) {
   return new PythonHandler({ docroot, appTarget, ...options })
 }
 
+/** The mark that tests of backpressure count on. */
+export const highWaterMark = 64 * 1024
+
 /** The same for an application that knows nothing but HTTP. */
 export function serveHttp (appTarget, options) {
-  return serve(appTarget, { lifespan: 'off', ...options })
+  return serve(appTarget, { lifespan: 'off', highWaterMark, ...options })
 }
 
 let witness

@@ -225,12 +225,12 @@ describe('diagnostics channels', () => {
 
   test('a stream: headers at its head, end at its end', { timeout }, async t => {
     const seen = subscribe(t)
-    const file = path.join(folder, unique('file'))
-    const response = await handler.handleStream({ url: script(start({ status: 201 }), part('a'), ['released', file], body('b')) })
+    const name = unique('released')
+    const response = await handler.handleStream({ url: script(start({ status: 201 }), part('a'), ['released', name], body('b')) })
     assert.deepEqual(seen.names(), ['start', 'headers'])
     assert.equal(seen[1].response.status, 201)
     const own = seen[0].message.id
-    await release(file)
+    await release(name)
     await collect(response)
     assert.deepEqual(seen.filter(({ message }) => message.id === own).map(({ name }) => name), ['start', 'headers', 'end'])
   })
@@ -252,11 +252,16 @@ describe('diagnostics channels', () => {
 
   test('a WebSocket: headers at its accept, end at its close', { timeout }, async t => {
     const seen = subscribe(t)
-    const socket = handler.connect(script(...accept(), text('a'), close()))
+    const name = unique('released')
+    const socket = handler.connect(script(...accept(), text('a'), ['released', name], close()))
+    const closed = once(socket, 'close')
     await once(socket, 'open')
-    assert.deepEqual(seen.names().slice(0, 2), ['start', 'headers'])
+    assert.deepEqual(seen.names(), ['start', 'headers'])
     assert.equal(seen[1].response.status, 101)
-    await once(socket, 'close')
+    const own = seen[0].message.id
+    await release(name)
+    await closed
+    for (let at = seen.length - 1; at >= 0; at--) if (seen[at].message.id !== own) seen.splice(at, 1)
     assert.deepEqual(seen.names(), ['start', 'headers', 'end'])
   })
 
@@ -312,7 +317,7 @@ describe('AsyncLocalStorage', () => {
     assert.equal(storage.getStore(), value)
     const response = await handler.handleStream({ url: script(start(), part('a'), ['sleep', 0.005], body('b')) })
     assert.equal(storage.getStore(), value)
-    for await (const _ of response) assert.equal(storage.getStore(), value)
+    for await (const chunk of response) assert.deepEqual([chunk.length, storage.getStore()], [1, value])
     assert.equal(storage.getStore(), value)
     await assert.rejects(handler.handleRequest({ url: script(['fail', 'it']) }))
     assert.equal(storage.getStore(), value)
@@ -350,7 +355,7 @@ describe('AsyncLocalStorage', () => {
 
   test('is kept over the messages of a WebSocket that is iterated', { timeout }, () => inContext(async value => {
     const socket = handler.connect(script(...accept(), text('a'), ['sleep', 0.005], text('b'), close()))
-    for await (const _ of socket) assert.equal(storage.getStore(), value)
+    for await (const message of socket) assert.deepEqual([message.length, storage.getStore()], [1, value])
     assert.equal(storage.getStore(), value)
   }))
 

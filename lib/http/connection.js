@@ -10,6 +10,9 @@ const { tlsFacts } = require('./tls.js')
 
 const kConnection = Symbol('python-node connection')
 
+/** The HTTP/2 sessions of each server that have had a request: Node tells them to nobody. */
+const sessionsOf = new WeakMap()
+
 class Connection {
   #carrier
   #watchers = null
@@ -21,7 +24,22 @@ class Connection {
     // An HTTP/2 session outlives none of its streams, and its `socket` throws once it is destroyed.
     const carrier = req.httpVersionMajor === 2 ? req.stream.session : req.socket
     if (carrier === undefined || carrier.destroyed || req.stream?.destroyed) return null
-    return (carrier[kConnection] ??= new Connection(carrier, req.socket, carrier.socket?.server ?? carrier.server))
+    return (carrier[kConnection] ??= Connection.#make(carrier, req))
+  }
+
+  static #make (carrier, req) {
+    const server = carrier.socket?.server ?? carrier.server
+    if (req.httpVersionMajor === 2) {
+      if (!sessionsOf.has(server)) sessionsOf.set(server, new Set())
+      const sessions = sessionsOf.get(server).add(carrier)
+      carrier.once('close', () => sessions.delete(carrier))
+    }
+    return new Connection(carrier, req.socket, server)
+  }
+
+  /** @returns {Iterable<import('node:http2').ServerHttp2Session>} those that are open */
+  static sessionsOf (server) {
+    return sessionsOf.get(server) ?? []
   }
 
   constructor (carrier, socket, server) {

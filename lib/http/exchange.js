@@ -6,7 +6,7 @@
  * in the second case the application is told through the signal.
  */
 
-const { constants: { NGHTTP2_INTERNAL_ERROR } } = require('node:http2')
+const { Http2ServerRequest, Http2ServerResponse, constants: { NGHTTP2_INTERNAL_ERROR } } = require('node:http2')
 const { PythonHandlerError } = require('../errors.js')
 const { Request } = require('../request.js')
 const { ClientSignal, clientDisconnected } = require('./client-signal.js')
@@ -57,6 +57,7 @@ class Exchange {
       const carrier = this.#req.httpVersionMajor === 2 ? res.stream : res
       res[kExchange] = carrier[kExchange] = this
       carrier.on('close', onResponseClose)
+      this.#service.inFlight.enter()
       // A response that waits behind a pipelined one has no socket and, before Node 26, no 'close'.
       if (res.socket === null) connection.watch(this)
       const body = head.hasBody ? await this.#takeBody(head) : NO_BODY
@@ -73,7 +74,7 @@ class Exchange {
 
   /** The connection was closed before the response could report it. */
   connectionLost () {
-    this.#closed = true
+    this.#close()
     const reason = clientDisconnected()
     this.#signal.abort(reason)
     this.#requestBody?.release(reason)
@@ -83,9 +84,15 @@ class Exchange {
   /** The response's 'close': after its last byte, or because the connection is lost. */
   responseClosed () {
     if (!this.#sent) return this.connectionLost()
-    this.#closed = true
+    this.#close()
     this.#requestBody?.release()
     if (!this.#discarding) this.#connection.unwatch(this)
+  }
+
+  #close () {
+    if (this.#closed) return
+    this.#closed = true
+    this.#service.inFlight.leave()
   }
 
   /** What besides a response this client can be given. */
@@ -94,33 +101,48 @@ class Exchange {
     const res = this.#res
     const options = { signal: this.#signal, trailers: head.takesTrailers, onEarlyHints: undefined, onPush: undefined }
     if (req.httpVersionMajor === 2 || req.httpVersionMinor > 0) {
-      options.onEarlyHints = hints => {
-        if (!this.#closed && !res.headersSent) res.writeEarlyHints(hints)
-      }
+      options.onEarlyHints = hints => this.#hint(hints)
     }
-    if (req.httpVersionMajor === 2 && res.stream.pushAllowed) options.onPush = push => this.#push(push)
+    if (req.httpVersionMajor === 2 && takesPushes(res.stream)) options.onPush = push => this.#push(push)
     return options
+  }
+
+  #hint (hints) {
+    if (this.#closed || this.#res.headersSent) return
+    try {
+      this.#res.writeEarlyHints(hints)
+    } catch {
+      // Node takes fewer forms of a link than RFC 8288 has; hints may be left out (docs/extensions.rst).
+    }
   }
 
   /** A pushed resource is a request of its own, as if the client had made it (docs/extensions.rst). */
   #push ({ path, headers }) {
     const { stream } = this.#res
-    if (this.#closed || !stream.pushAllowed) return
-    const target = encodeURI(path)
+    if (this.#closed || !takesPushes(stream)) return
     const fields = {
-      ':path': target,
+      ':path': encodeURI(path.toWellFormed?.() ?? path).replaceAll('#', '%23'),
       ':authority': this.#req.headers[':authority'] ?? this.#req.headers.host,
       ':scheme': this.#connection.encrypted ? 'https' : 'http',
       ...headers.toJSON()
     }
-    stream.pushStream(fields, (error, pushed, sent) => {
-      if (error) return
-      const { Http2ServerRequest, Http2ServerResponse } = require('node:http2')
-      const raw = Object.entries(sent).flat()
-      const req = new Http2ServerRequest(pushed, sent, {}, raw)
-      req.push(null)
-      new Exchange(this.#service, req, new Http2ServerResponse(pushed), undefined).run()
-    })
+    try {
+      stream.pushStream(fields, (error, pushed, sent) => {
+        if (!error) this.#servePush(pushed, sent)
+      })
+    } catch {
+      // Header fields that HTTP/2 does not have, or a client that takes no more: a push is an attempt.
+    }
+  }
+
+  #servePush (pushed, headers) {
+    const lines = []
+    for (const name of Object.keys(headers)) {
+      for (const value of [].concat(headers[name])) lines.push(name, value)
+    }
+    const req = new Http2ServerRequest(pushed, headers, {}, lines)
+    req.push(null)
+    new Exchange(this.#service, req, new Http2ServerResponse(pushed), undefined).run()
   }
 
   #describe (head, body) {
@@ -166,7 +188,7 @@ class Exchange {
       head.write(req, res, -1)
       this.#end()
       if (!response.complete) await this.#discard(response)
-    } else if (response.complete) {
+    } else if (response.complete && response.trailers === null) {
       const body = response.body ?? NO_BODY
       if (contentLength !== -1 && contentLength !== body.length) throw mismatch(contentLength, body.length)
       head.write(req, res, body.length)
@@ -198,6 +220,8 @@ class Exchange {
       }
     }
     if (contentLength !== -1 && length < contentLength) throw mismatch(contentLength, length)
+    // Node 22 and 24 send the end of a chunked body before the chunks that a cork still holds.
+    while (res.writableCorked > 0) res.uncork()
     if (response.trailers !== null) this.#addTrailers(response.trailers)
     this.#end()
   }
@@ -261,6 +285,11 @@ function cutOff (req, res) {
   // To HTTP/1.0 the end of the connection is the end of the body: only a reset says otherwise.
   else if (req.httpVersionMinor === 0) req.socket.resetAndDestroy()
   else res.destroy()
+}
+
+/** Whether the client takes pushes; one that was pushed itself can push no other (RFC 9113, 8.4). */
+function takesPushes (stream) {
+  return stream.id % 2 === 1 && stream.pushAllowed
 }
 
 function onResponseClose () {

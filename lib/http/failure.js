@@ -13,12 +13,13 @@ const STATUS_OF_CODE = {
   ERR_PYTHON_BODY_TOO_LARGE: 413,
   ERR_PYTHON_HEADERS_TOO_LARGE: 431,
   ERR_PYTHON_UNSUPPORTED_CODING: 501,
+  ERR_PYTHON_CLOSED: 503,
   ERR_PYTHON_OVERLOADED: 503,
   ERR_PYTHON_RESPONSE_TIMEOUT: 504
 }
 
-/** Framing that cannot be trusted: what follows on the connection is not read as a request. */
-const CLOSING_CODES = new Set(['ERR_PYTHON_INVALID_REQUEST', 'ERR_PYTHON_UNSUPPORTED_CODING'])
+/** Framing that cannot be trusted, or a server that stops: what follows on the connection is not read as a request. */
+const CLOSING_CODES = new Set(['ERR_PYTHON_CLOSED', 'ERR_PYTHON_INVALID_REQUEST', 'ERR_PYTHON_UNSUPPORTED_CODING'])
 
 /** An overload passes within about a second or needs an operator. */
 const RETRY_AFTER_SECONDS = '1'
@@ -53,7 +54,8 @@ class Failure {
 
 /** The default of `onError`: what is the server's fault goes to stderr, what is the client's goes nowhere. */
 function logFailure (error, req, res, { status }) {
-  if (status < 500) return
+  // What comes while the server stops is nobody's fault.
+  if (status < 500 || error?.code === 'ERR_PYTHON_CLOSED') return
   const path = req.url.split('?', 1)[0]
   console.error(`python-node: ${req.method} ${path} failed\n${describe(error)}`)
 }

@@ -8,6 +8,7 @@
 const { PythonHandlerError } = require('../errors.js')
 const { Exchange } = require('./exchange.js')
 const { logFailure } = require('./failure.js')
+const { InFlight } = require('./in-flight.js')
 
 /**
  * Makes the listener that serves `handler`'s application.
@@ -26,6 +27,7 @@ function createRequestListener (handler, options = {}) {
   }
   const service = {
     handler,
+    inFlight: InFlight.of(handler),
     onError,
     exposeErrors: exposeErrors === true && process.env.NODE_ENV !== 'production'
   }

@@ -46,7 +46,7 @@ class RequestHead {
       // Only names of these lengths can be one of these: no lower-casing for the others.
       switch (name.length) {
         case 2:
-          if (name.toLowerCase() === 'te') this.takesTrailers = TRAILERS.test(pair[1])
+          if (name.toLowerCase() === 'te') this.takesTrailers ||= TRAILERS.test(pair[1])
           break
         case 4:
           if (name.toLowerCase() === 'host') host = only(host, pair)
@@ -63,6 +63,8 @@ class RequestHead {
       }
     }
     this.headers = headers
+    // Trailers end a chunked body, which HTTP/1.0 does not have.
+    if (req.httpVersionMinor === 0) this.takesTrailers = false
     if (coding !== null) {
       if (length !== null) throw refusal('`content-length` and `transfer-encoding` in one request')
       // RFC 9112, 6.1: the framing of such a message counts as faulty.
@@ -92,7 +94,7 @@ class RequestHead {
       const name = rawHeaders[i]
       const value = rawHeaders[i + 1]
       if (name === ':authority') authority = value
-      else if (name === 'te') this.takesTrailers = TRAILERS.test(value)
+      else if (name === 'te') this.takesTrailers ||= TRAILERS.test(value)
       else if (name === 'expect') this.expectsContinue = value.toLowerCase() === '100-continue'
       if (name[0] !== ':') headers.push([name, value])
     }

@@ -15,7 +15,7 @@ const DIGITS = /^\d+$/
 const MERGED = new Set(['set-cookie', 'vary'])
 
 /** The framing, and how long this connection may idle. */
-const LEFT_TO_NODE = new Set(['keep-alive', 'trailer', 'transfer-encoding'])
+const LEFT_TO_NODE = new Set(['keep-alive', 'transfer-encoding'])
 
 class ResponseHead {
   status
@@ -25,6 +25,8 @@ class ResponseHead {
   bodiless
   /** Name, value, name, value, … */
   #lines = []
+  /** Lines of `trailer`: Node refuses them where no trailers can follow. */
+  #trailerLines = []
 
   constructor (req, response) {
     const { status } = response
@@ -39,6 +41,9 @@ class ResponseHead {
         if (!this.#readLength(value)) continue
       } else if (LEFT_TO_NODE.has(name)) {
         continue
+      } else if (name === 'trailer') {
+        this.#trailerLines.push(name, value)
+        continue
       } else if (name === 'connection' && (http2 || value.toLowerCase() !== 'close')) {
         continue
       }
@@ -50,6 +55,7 @@ class ResponseHead {
   write (req, res, length) {
     const lines = this.#lines
     if (length !== -1 && this.contentLength === -1) lines.push('content-length', String(length))
+    else if (length === -1 && this.#takesTrailers(req)) lines.push(...this.#trailerLines)
     if (req.httpVersionMajor === 1 && res.writeHead === ServerResponse.prototype.writeHead &&
         res.getHeaderNames().length === 0) {
       res.writeHead(this.status, lines)
@@ -79,6 +85,12 @@ class ResponseHead {
       res.setHeader(name, all.length === 1 ? all[0] : all)
     }
     res.writeHead(this.status)
+  }
+
+  /** Only a chunked body or an HTTP/2 stream ends with them. */
+  #takesTrailers (req) {
+    if (this.bodiless || this.#trailerLines.length === 0) return false
+    return req.httpVersionMajor === 2 || (req.httpVersionMinor > 0 && this.contentLength === -1)
   }
 
   /** Returns whether the line belongs in the head. */

@@ -4,29 +4,58 @@
  * The end of a server in good order: no new connections, what runs may finish, the application shuts down.
  */
 
-/** As long as process managers wait before they kill: a little less than ten seconds. */
+const { PythonHandlerError } = require('../errors.js')
+const { Connection } = require('./connection.js')
+const { InFlight } = require('./in-flight.js')
+const { cutWebSockets } = require('./web-socket.js')
+
+/** A little less than the ten seconds that container runtimes wait before they kill. */
 const TIMEOUT = 8_000
+
+/** The part of it that requests have; the rest is the application's, to shut down. */
+const SHARE_OF_REQUESTS = 0.75
 
 /**
  * @param {import('node:http').Server} server
  * @param {import('../../index.js').PythonHandler} handler
- * @param {{ timeout?: number }} [options] milliseconds for all of it
+ * @param {import('../../http.js').StopOptions} [options]
  * @returns {Promise<void>}
  */
 async function stopGracefully (server, handler, { timeout = TIMEOUT } = {}) {
-  const deadline = performance.now() + timeout
+  if (typeof timeout !== 'number' || !(timeout >= 0 && timeout < 2 ** 31)) {
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`timeout` must be milliseconds')
+  }
+  let expire
+  const expired = new Promise(resolve => { expire = resolve })
   const closed = new Promise(resolve => server.close(resolve))
-  server.closeIdleConnections?.()
+  closeIdle(server)
+  const cutting = setTimeout(cut, timeout * SHARE_OF_REQUESTS, server)
+  const expiring = setTimeout(expire, timeout)
   try {
     // Takes no more requests, waits for those that run, then ends the lifespan.
-    await handler.close({ timeout: Math.max(0, deadline - performance.now()) })
+    await handler.close({ timeout })
   } finally {
-    // Keep-alive connections have nothing more to wait for, and cut-off ones would wait for ever.
-    server.closeIdleConnections?.()
-    const cut = setTimeout(() => server.closeAllConnections?.(), Math.max(0, Math.min(1_000, deadline - performance.now())))
-    await closed
-    clearTimeout(cut)
+    await Promise.race([InFlight.of(handler).none(), expired])
+    cut(server)
+    await Promise.race([closed, expired])
+    clearTimeout(cutting)
+    clearTimeout(expiring)
   }
+}
+
+/** Connections without a request close now, the others after their response. */
+function closeIdle (server) {
+  server.keepAliveTimeout = 1
+  if ('keepAliveTimeoutBuffer' in server) server.keepAliveTimeoutBuffer = 0
+  server.closeIdleConnections?.()
+  for (const session of Connection.sessionsOf(server)) session.close()
+}
+
+/** Requests that have not finished see their client leave. */
+function cut (server) {
+  cutWebSockets(server)
+  server.closeAllConnections?.()
+  for (const session of Connection.sessionsOf(server)) session.destroy()
 }
 
 module.exports = { stopGracefully }

@@ -49,10 +49,7 @@ function isWebSocket ({ headers: { upgrade = '' } }) {
 /** RFC 9110, 7.8: an upgrade that is not wanted is ignored. Node has given up the connection, so it closes afterwards. */
 function decline (server, req, socket) {
   socket.on('error', ignore)
-  const res = new ServerResponse(req)
-  res.shouldKeepAlive = false
-  res.assignSocket(socket)
-  res.on('finish', () => socket.destroySoon())
+  const res = respond(req, socket)
   // A body has not been read as one, and cannot be any more.
   const { 'content-length': length = '0', 'transfer-encoding': coding } = req.headers
   if (!isWebSocket(req) && length === '0' && coding === undefined && server.listenerCount('request') > 0) {
@@ -63,7 +60,16 @@ function decline (server, req, socket) {
   }
 }
 
+/** Node's own response on a socket that was to be upgraded: it closes afterwards. */
+function respond (req, socket) {
+  const res = new ServerResponse(req)
+  res.shouldKeepAlive = false
+  res.assignSocket(socket)
+  res.on('finish', () => socket.destroySoon())
+  return res
+}
+
 /** 'close' follows. */
 function ignore () {}
 
-module.exports = { claim, route, unroute }
+module.exports = { claim, respond, route, unroute }

@@ -6,7 +6,6 @@
  * server.
  */
 
-const { ServerResponse } = require('node:http')
 const { Call } = require('../call.js')
 const { PythonHandlerError } = require('../errors.js')
 const { PythonHandler } = require('../handler.js')
@@ -16,7 +15,7 @@ const { Connection } = require('./connection.js')
 const { Failure, logFailure } = require('./failure.js')
 const { RequestHead } = require('./request-head.js')
 const { ResponseHead } = require('./response-head.js')
-const { claim, route, unroute } = require('./upgrade-route.js')
+const { claim, respond, route, unroute } = require('./upgrade-route.js')
 
 /** uvicorn's: a message of 16 MiB, a ping every 20 s, a sign of life within another 20 s. */
 const MAX_PAYLOAD = 16 * 2 ** 20
@@ -335,20 +334,11 @@ class Upgrade {
     res.end()
   }
 
-  /** Node's own response on the socket that was to be upgraded: it closes afterwards. */
   #respond () {
     this.#release()
     this.#socket.resume()
     return (this.#res = respond(this.#req, this.#socket))
   }
-}
-
-function respond (req, socket) {
-  const res = new ServerResponse(req)
-  res.shouldKeepAlive = false
-  res.assignSocket(socket)
-  res.on('finish', () => socket.destroySoon())
-  return res
 }
 
 /** Waits until a socket takes more, or is gone. Node's server no longer tells its response. */

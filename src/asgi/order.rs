@@ -278,4 +278,123 @@ mod tests {
         assert_eq!(Lifespan::Running.step(Send::ShutdownDone), Step::Next(Lifespan::Done));
         assert_eq!(Lifespan::Running.step(Send::StartupComplete), Step::Refused);
     }
+
+    use proptest::prelude::*;
+
+    fn any_send() -> impl Strategy<Value = Send> {
+        prop_oneof![
+            any::<bool>().prop_map(|trailers| Send::Start { trailers }),
+            any::<bool>().prop_map(|more| Send::Body { more }),
+            Just(Send::Path),
+            any::<bool>().prop_map(|more| Send::Trailers { more }),
+            Just(Send::EarlyHint),
+            Just(Send::Push),
+            Just(Send::Debug),
+            Just(Send::Accept),
+            Just(Send::Message),
+            Just(Send::Close),
+            Just(Send::StartupComplete),
+            Just(Send::StartupFailed),
+            Just(Send::ShutdownDone),
+        ]
+    }
+
+    /// What the history of a response allows, without a state: counted anew for each message.
+    fn http_reference(history: &[Send], send: Send) -> Option<bool> {
+        let started = history.iter().find_map(|sent| match sent {
+            Send::Start { trailers } => Some(*trailers),
+            _ => None,
+        });
+        let body_ended =
+            history.iter().any(|sent| matches!(sent, Send::Body { more: false } | Send::Path));
+        let trailers_ended = history.iter().any(|sent| matches!(sent, Send::Trailers { more: false }));
+        let is_done = body_ended && (started == Some(false) || trailers_ended);
+        if is_done {
+            return None;
+        }
+        Some(match send {
+            Send::Start { .. } | Send::Debug => started.is_none(),
+            Send::EarlyHint | Send::Push => !body_ended,
+            Send::Body { .. } => started.is_some() && !body_ended,
+            Send::Path => started.is_some() && !history.iter().any(|sent| matches!(sent, Send::Body { .. } | Send::Path)),
+            Send::Trailers { .. } => started == Some(true) && body_ended,
+            _ => false,
+        })
+    }
+
+    fn websocket_reference(history: &[Send], send: Send) -> bool {
+        let has = |wanted: fn(&Send) -> bool| history.iter().any(wanted);
+        let accepted = has(|sent| matches!(sent, Send::Accept));
+        let denied = has(|sent| matches!(sent, Send::Start { .. }));
+        let closed = has(|sent| matches!(sent, Send::Close | Send::Body { more: false }));
+        !closed
+            && match send {
+                Send::Accept | Send::Start { .. } => !accepted && !denied,
+                Send::Message => accepted,
+                Send::Close => !denied,
+                Send::Body { .. } => denied,
+                _ => false,
+            }
+    }
+
+    fn lifespan_reference(history: &[Send], send: Send) -> bool {
+        match send {
+            Send::StartupComplete | Send::StartupFailed => history.is_empty(),
+            Send::ShutdownDone => history == [Send::StartupComplete],
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2048, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_sequence_of_a_response_goes_as_its_history_allows(sends in prop::collection::vec(any_send(), 0..24)) {
+            let (mut state, mut history) = (Http::Idle, Vec::new());
+            for send in sends {
+                let step = state.step(send);
+                match http_reference(&history, send) {
+                    None => prop_assert_eq!(step, Step::Ignored),
+                    Some(false) => prop_assert_eq!(step, Step::Refused),
+                    Some(true) => match step {
+                        Step::Next(next) => {
+                            history.push(send);
+                            state = next;
+                        }
+                        other => prop_assert!(false, "{:?} after {:?}: {:?}", send, history, other),
+                    },
+                }
+            }
+        }
+
+        #[test]
+        fn any_sequence_of_a_websocket_goes_as_its_history_allows(sends in prop::collection::vec(any_send(), 0..24)) {
+            let (mut state, mut history) = (WebSocket::Connecting, Vec::new());
+            for send in sends {
+                match (state.step(send), websocket_reference(&history, send)) {
+                    (Step::Next(next), true) => {
+                        history.push(send);
+                        state = next;
+                    }
+                    (Step::Refused, false) => {}
+                    (step, allowed) => prop_assert!(false, "{:?} after {:?}: {:?}, {}", send, history, step, allowed),
+                }
+            }
+        }
+
+        #[test]
+        fn any_sequence_of_a_lifespan_goes_as_its_history_allows(sends in prop::collection::vec(any_send(), 0..24)) {
+            let (mut state, mut history) = (Lifespan::Starting, Vec::new());
+            for send in sends {
+                match (state.step(send), lifespan_reference(&history, send)) {
+                    (Step::Next(next), true) => {
+                        history.push(send);
+                        state = next;
+                    }
+                    (Step::Refused, false) => {}
+                    (step, allowed) => prop_assert!(false, "{:?} after {:?}: {:?}, {}", send, history, step, allowed),
+                }
+            }
+        }
+    }
 }

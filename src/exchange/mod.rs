@@ -32,6 +32,9 @@ mod exchange;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+#[cfg(all(test, not(loom)))]
+mod properties;
+
 #[cfg(all(test, loom))]
 mod models;
 
