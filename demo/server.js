@@ -5,25 +5,31 @@
 
 const { createServer } = require('node:http')
 const { PythonHandler } = require('..')
-const { createRequestListener } = require('../http')
+const { createRequestListener, stopGracefully } = require('../http')
 const { AddressError, listen, readAddress } = require('./address.js')
 
-// How long requests may take to finish after Ctrl-C, in milliseconds.
+// How long the end may take after Ctrl-C, in milliseconds.
 const GRACE = 10_000
 
-/** Stops at the first signal: no new connection, running requests finish. The second one cuts them. */
-function stopOnSignal (server) {
+/** Stops at the first signal: no new connection, running requests finish, the lifespan ends. The second one cuts them. */
+function stopOnSignal (server, handler) {
   let stopping = false
-  const stop = () => {
-    if (stopping) return server.closeAllConnections()
+  const stop = async () => {
+    if (stopping) {
+      console.log('cut')
+      return server.closeAllConnections()
+    }
     stopping = true
     console.log('\nstopping: requests in flight may finish, a second Ctrl-C cuts them')
-    server.close(() => {
-      process.off('SIGINT', stop)
-      process.off('SIGTERM', stop)
-    })
-    server.keepAliveTimeout = 1
-    setTimeout(() => server.closeAllConnections(), GRACE).unref()
+    try {
+      await stopGracefully(server, handler, { timeout: GRACE })
+      console.log('stopped')
+    } catch (error) {
+      console.error(error)
+      process.exitCode = 1
+    }
+    process.off('SIGINT', stop)
+    process.off('SIGTERM', stop)
   }
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
@@ -55,7 +61,7 @@ async function serve (address = readAddress()) {
   const handler = await PythonHandler.load({ docroot: __dirname, appTarget: 'main:app' })
   const server = createServer(createRequestListener(handler))
   await listen(server, address)
-  stopOnSignal(server)
+  stopOnSignal(server, handler)
   const { port } = server.address()
   const host = address.host.includes(':') ? `[${address.host}]` : address.host
   console.log(welcome(`http://${host}:${port}`))

@@ -5,7 +5,7 @@ import { after, describe, test } from 'node:test'
 import { failure, noted, notedSoFar, release, serve, timeout, turns, watch } from './fixtures.mjs'
 import { body, bytes, pairs, part, script, start, unique } from './script.mjs'
 
-const handler = serve('script:app', { responseTimeout: 0 })
+const handler = serve('script:app', { responseTimeout: 0, highWaterMark: 65_536 })
 const echo = serve('fetch_echo:app')
 
 after(() => handler.close({ timeout: 1000 }))

@@ -11,9 +11,9 @@ import { Request } from '../index.js'
 import { collect, docroot, failure, noted, notedSoFar, release, serve, timeout, turns, watch } from './fixtures.mjs'
 import { accept, body, once, part, script, start, text, unique } from './script.mjs'
 
-const patient = serve('script:app', { responseTimeout: 0 })
+const patient = serve('script:app', { responseTimeout: 0, highWaterMark: 65_536 })
 const hasty = serve('script:app', { responseTimeout: 100 })
-const idle = serve('script:app', { responseTimeout: 0, idleTimeout: 200 })
+const idle = serve('script:app', { responseTimeout: 0, idleTimeout: 200, highWaterMark: 65_536 })
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'python-node-'))
 
 after(async () => {

@@ -7,7 +7,7 @@ import { Request } from '../index.js'
 import { collect, failure, noted, notedSoFar, release, serve, timeout, turns, watch } from './fixtures.mjs'
 import { accept, binary, bytes, close, pairs, script, text, unique } from './script.mjs'
 
-const handler = serve('script:app', { responseTimeout: 0 })
+const handler = serve('script:app', { responseTimeout: 0, highWaterMark: 65_536 })
 
 after(() => handler.close({ timeout: 1000 }))
 
@@ -35,24 +35,24 @@ describe('the scope', () => {
       extensions: { tls: { tls_version: 0x0304 } },
       state: { user: 'ä' }
     })
-    const { path, raw_path: rawPath, query_string: query, extensions, ...rest } = scope
+    const { path, raw_path: rawPath, query_string: query, extensions, headers, ...rest } = scope
     assert.equal(path, '/mount/script')
     assert.deepEqual(rawPath, bytes('/mount/script'))
     assert.ok(query.$bytes.includes('scope_as'))
     assert.deepEqual(Object.keys(extensions).sort(), ['python_node', 'tls', 'websocket.http.response'])
     assert.deepEqual(extensions['websocket.http.response'], {})
+    assert.deepEqual(headers.slice(0, 4), [
+      [bytes('host'), bytes('example.com')],
+      [bytes('x-a'), bytes('1')],
+      [bytes('x-a'), bytes('2')],
+      [bytes('sec-websocket-protocol'), bytes('chat, superchat')]
+    ])
     assert.deepEqual(rest, {
       type: 'websocket',
       asgi: { version: '3.0', spec_version: '2.5' },
       http_version: '1.1',
       scheme: 'ws',
       root_path: '/mount',
-      headers: [
-        [bytes('host'), bytes('example.com')],
-        [bytes('x-a'), bytes('1')],
-        [bytes('x-a'), bytes('2')],
-        [bytes('sec-websocket-protocol'), bytes('chat, superchat')]
-      ],
       client: ['10.0.0.1', 50000],
       server: ['10.0.0.2', 80],
       subprotocols: ['chat', 'superchat'],
@@ -65,7 +65,6 @@ describe('the scope', () => {
     assert.equal(scope.client, null)
     assert.equal(scope.server, null)
     assert.deepEqual(scope.subprotocols, [])
-    assert.deepEqual(scope.headers, [])
     assert.deepEqual(scope.state, {})
     assert.equal('method' in scope, false)
   })
@@ -89,7 +88,15 @@ describe('the scope', () => {
     const scope = await noted(name)
     assert.equal(scope.scheme, 'wss')
     assert.deepEqual(scope.server, ['example.com', 443])
-    assert.deepEqual(scope.headers, [[bytes('host'), bytes('example.com')]])
+    assert.deepEqual(scope.headers[0], [bytes('host'), bytes('example.com')])
+  })
+
+  test('has the headers of a handshake, unless the caller brings them (RFC 6455 4.1)', { timeout }, async () => {
+    const names = async headers => (await scopeOf({ headers })).headers.map(([name]) => name.$bytes)
+    const handshake = ['connection', 'upgrade', 'sec-websocket-version', 'sec-websocket-key']
+    assert.deepEqual(await names({}), handshake)
+    assert.deepEqual(await names({ 'x-a': '1' }), ['x-a', ...handshake])
+    assert.deepEqual(await names({ connection: 'upgrade', upgrade: 'websocket' }), ['connection', 'upgrade'])
   })
 
   for (const [what, headers, expected] of [

@@ -30,6 +30,7 @@ class Exchange {
   #signal = new ClientSignal()
   #requestBody = null
   #building = true
+  #takesTrailers = false
   /** The last byte was handed to Node. */
   #sent = false
   /** The application still sends what may not be sent on. */
@@ -53,6 +54,7 @@ class Exchange {
       // A middleware before this one may have taken longer than the client waited.
       if (connection === null) return
       const head = new RequestHead(this.#req)
+      this.#takesTrailers = head.takesTrailers
       // Node's HTTP/2 response has no 'close' for a HEAD whose client leaves before the head.
       const carrier = this.#req.httpVersionMajor === 2 ? res.stream : res
       res[kExchange] = carrier[kExchange] = this
@@ -194,7 +196,7 @@ class Exchange {
       head.write(req, res, body.length)
       this.#end(body)
     } else {
-      head.write(req, res, -1)
+      head.write(req, res, -1, this.#takesTrailers)
       await this.#stream(response, contentLength)
     }
   }

@@ -25,7 +25,7 @@ class ResponseHead {
   bodiless
   /** Name, value, name, value, … */
   #lines = []
-  /** Lines of `trailer`: Node refuses them where no trailers can follow. */
+  /** Lines of `trailer`: sent where trailers can follow, elsewhere Node refuses them. */
   #trailerLines = []
 
   constructor (req, response) {
@@ -51,11 +51,11 @@ class ResponseHead {
     }
   }
 
-  /** Writes the head; `length` is that of a body known whole, or -1. */
-  write (req, res, length) {
+  /** Writes the head; `length` is that of a body known whole, or -1; `takesTrailers`: the client does. */
+  write (req, res, length, takesTrailers = false) {
     const lines = this.#lines
     if (length !== -1 && this.contentLength === -1) lines.push('content-length', String(length))
-    else if (length === -1 && this.#takesTrailers(req)) lines.push(...this.#trailerLines)
+    else if (takesTrailers && this.#endsWithTrailers(req)) lines.push(...this.#trailerLines)
     if (req.httpVersionMajor === 1 && res.writeHead === ServerResponse.prototype.writeHead &&
         res.getHeaderNames().length === 0) {
       res.writeHead(this.status, lines)
@@ -88,9 +88,8 @@ class ResponseHead {
   }
 
   /** Only a chunked body or an HTTP/2 stream ends with them. */
-  #takesTrailers (req) {
-    if (this.bodiless || this.#trailerLines.length === 0) return false
-    return req.httpVersionMajor === 2 || (req.httpVersionMinor > 0 && this.contentLength === -1)
+  #endsWithTrailers (req) {
+    return !this.bodiless && (req.httpVersionMajor === 2 || this.contentLength === -1)
   }
 
   /** Returns whether the line belongs in the head. */

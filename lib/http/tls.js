@@ -74,17 +74,9 @@ function toPem (certificate) {
   return certificate === undefined ? null : certificate.toString()
 }
 
-/** Node's lines, most general first, as one RFC 4514 string, most specific first. */
+/** Node's lines, most general first and escaped as RFC 2253 has it, as one RFC 4514 string: most specific first. */
 function distinguishedName (subject) {
-  return (subject ?? '').split('\n').reverse().map(line => {
-    const at = line.indexOf('=')
-    return `${line.slice(0, at)}=${escapeValue(line.slice(at + 1))}`
-  }).join(',')
-}
-
-/** RFC 4514, 2.4. */
-function escapeValue (value) {
-  return value.replace(/[\\",+<>;]/g, '\\$&').replace(/^[ #]/, '\\$&').replace(/ $/, '\\ ')
+  return (subject ?? '').split('\n').reverse().join(',').replaceAll(' + ', '+')
 }
 
 module.exports = { tlsFacts }

@@ -24,9 +24,8 @@ const PING_INTERVAL = 20_000
 /** Frames that come before the accept are kept up to this, which is Node's own high-water mark for a socket. */
 const EARLY_LIMIT = 64 * 1024
 
-/** Close codes (RFC 6455 7.4.1): a server that stops, a close without one, a broken connection, a failed application. */
+/** Close codes (RFC 6455 7.4.1): a server that stops, a broken connection, a message above the limit, a failed application. */
 const GOING_AWAY = 1001
-const NO_STATUS = 1005
 const ABNORMAL = 1006
 const TOO_LARGE = 1009
 const INTERNAL_ERROR = 1011
@@ -153,7 +152,7 @@ class Upgrade {
     socket.on('close', this.#lost)
     // Unread, it would hide that the client leaves.
     socket.on('data', this.#keep)
-    socket.on('end', destroy)
+    socket.on('end', destroySoon)
     try {
       const { 'sec-websocket-key': key = '', 'sec-websocket-version': version } = this.#req.headers
       if (this.#req.method !== 'GET') return this.#answer(400)
@@ -223,6 +222,7 @@ class Upgrade {
     req[kHeaders] = { subprotocol: headers.get('sec-websocket-protocol'), lines }
     const early = Buffer.concat(this.#early)
     this.#release()
+    socket.off('end', destroySoon)
     socket.off('close', this.#lost)
     // `ws` writes the head as text; the application's header values are bytes.
     socket.setDefaultEncoding('latin1')
@@ -236,7 +236,6 @@ class Upgrade {
   #release () {
     this.#early = []
     this.#socket.off('data', this.#keep)
-    this.#socket.off('end', destroy)
   }
 
   #open (webSocket) {
@@ -259,8 +258,7 @@ class Upgrade {
   #close (code, reason) {
     const webSocket = this.#webSocket
     if (webSocket === null) return
-    if (code === NO_STATUS) webSocket.close()
-    else webSocket.close(code, reason)
+    webSocket.close(code, reason)
     // The client's answer has to be read.
     webSocket.resume()
   }
@@ -353,9 +351,9 @@ function drained (socket) {
   })
 }
 
-/** A client that ends its side before the accept has left. */
-function destroy () {
-  this.destroy()
+/** A client that ends its side has left, as to Node's own server. */
+function destroySoon () {
+  this.destroySoon()
 }
 
 /** 'close' follows, and tells. */

@@ -305,8 +305,7 @@ mod tests {
             Send::Start { trailers } => Some(*trailers),
             _ => None,
         });
-        let body_ended =
-            history.iter().any(|sent| matches!(sent, Send::Body { more: false } | Send::Path));
+        let body_ended = history.iter().any(|sent| matches!(sent, Send::Body { more: false } | Send::Path));
         let trailers_ended = history.iter().any(|sent| matches!(sent, Send::Trailers { more: false }));
         let is_done = body_ended && (started == Some(false) || trailers_ended);
         if is_done {
@@ -316,7 +315,10 @@ mod tests {
             Send::Start { .. } | Send::Debug => started.is_none(),
             Send::EarlyHint | Send::Push => !body_ended,
             Send::Body { .. } => started.is_some() && !body_ended,
-            Send::Path => started.is_some() && !history.iter().any(|sent| matches!(sent, Send::Body { .. } | Send::Path)),
+            Send::Path => {
+                started.is_some()
+                    && !history.iter().any(|sent| matches!(sent, Send::Body { .. } | Send::Path))
+            }
             Send::Trailers { .. } => started == Some(true) && body_ended,
             _ => false,
         })

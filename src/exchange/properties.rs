@@ -157,6 +157,8 @@ proptest! {
                     accepted = false;
                 }
                 Operation::Consume(size) => exchange.consume(size),
+                // The connection answers `receive` itself once its response has ended: what was left is dropped.
+                Operation::Take if settled && !gone => {}
                 Operation::Take => match exchange.take() {
                     Take::Body { bytes, more } => {
                         taken += bytes.len();
@@ -166,7 +168,7 @@ proptest! {
                             prop_assert_eq!(taken, written, "the last part is the last byte");
                         }
                     }
-                    Take::Disconnect(_) => prop_assert!(gone || settled || ended),
+                    Take::Disconnect(_) => prop_assert!(gone),
                     Take::Message(_) => prop_assert!(false, "a message of a WebSocket"),
                     Take::Pending => prop_assert!(!gone),
                 },
