@@ -1,5 +1,6 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Http2SecureServer, Http2Server, Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { Server as SecureServer } from 'node:https'
 import type { PythonHandler } from './index.js'
 
 /**
@@ -53,6 +54,9 @@ export interface RequestListenerOptions {
  * With `server.on('checkContinue', listener)` a client that sent `Expect: 100-continue` is asked for its body when
  * the body is first read; without it, Node asks at once.
  *
+ * Of the ASGI extensions, files and, under TLS, `tls` are announced to every request, early hints from HTTP/1.1 on,
+ * trailers to a client that sent `TE: trailers`, pushes to one of HTTP/2 that takes them.
+ *
  * | code of the error | status |
  * | --- | --- |
  * | `ERR_PYTHON_INVALID_METHOD`, `ERR_PYTHON_INVALID_URL` | 400 |
@@ -62,6 +66,7 @@ export interface RequestListenerOptions {
  * | `ERR_PYTHON_HEADERS_TOO_LARGE` | 431 |
  * | `ERR_PYTHON_UNSUPPORTED_CODING`: a transfer coding other than chunked | 501, connection closed |
  * | `ERR_PYTHON_OVERLOADED` | 503 with `retry-after` |
+ * | `ERR_PYTHON_CLOSED`: the handler is closed | 503 with `retry-after`, connection closed |
  * | `ERR_PYTHON_RESPONSE_TIMEOUT` | 504 |
  * | `ERR_PYTHON_BODY_CONSUMED`: another middleware has read the body | 500 |
  * | `ERR_PYTHON_INVALID_RESPONSE`: a status or `content-length` that cannot be sent | 500 |
@@ -81,3 +86,121 @@ export interface RequestListenerOptions {
  * ```
  */
 export function createRequestListener (handler: PythonHandler, options?: RequestListenerOptions): RequestListener
+
+/** Options of {@link attachWebSocket}. Further ones are those of `ws`'s `WebSocketServer`. */
+export interface WebSocketOptions {
+  /** Only WebSockets of this path, without query, are served. Default: those of every path. */
+  path?: string
+
+  /** Bytes of a message of the client, after decompression; a longer one closes with 1009. Default: 16 MiB. */
+  maxPayload?: number
+
+  /** Whether compression is negotiated with clients that offer it, or `ws`'s options of it. Default: `true`. */
+  perMessageDeflate?: boolean | Record<string, unknown>
+
+  /**
+   * Milliseconds between pings. A client that sends nothing from one to the next, not even the answer, is cut, and the
+   * application receives `websocket.disconnect` with 1006. 0: no pings. Default: 20000.
+   */
+  pingInterval?: number
+
+  /** Milliseconds that a client has to answer a close. Default: 30000. */
+  closeTimeout?: number
+
+  /**
+   * Called for each WebSocket that failed; before the accept with the response it is going to be answered with, after
+   * it with null. Return `true` to answer it yourself.
+   *
+   * Default: as that of {@link RequestListenerOptions}.
+   */
+  onError?: (
+    error: Error & { code?: string, traceback?: string },
+    req: IncomingMessage,
+    res: ServerResponse | null,
+    context: FailureContext
+  ) => boolean | void
+
+  /** Whether the answer to a failed handshake shows the error. As that of {@link RequestListenerOptions}. */
+  exposeErrors?: boolean
+
+  [option: string]: unknown
+}
+
+/** What {@link attachWebSocket} gives. */
+export interface WebSocketAttachment {
+  /** Serves no more WebSockets, and closes those that are open with 1001. */
+  close (): void
+}
+
+/**
+ * Serves the WebSockets of a server with the handler's application, by the package `ws`: `npm install ws`.
+ *
+ * The application decides before the client is answered: an accept with its subprotocol and headers, a refusal (403),
+ * or a response of its own. Messages are held back in both directions while the other side does not take them.
+ *
+ * Several handlers on one server: each with its `path`; one without serves the rest. A path that nobody serves is a 404,
+ * an upgrade to another protocol is served as the request it also is, unless the server has 'upgrade' listeners of
+ * others. Browsers let pages of every origin open WebSockets, with cookies: check `origin` in the application.
+ *
+ * | failure | the client gets |
+ * | --- | --- |
+ * | malformed handshake | 400; 426 for another version |
+ * | the application failed before the accept | the status of {@link createRequestListener}'s table |
+ * | it failed after the accept | 1011 |
+ * | message above `maxPayload` or the handler's `maxMessageSize` | 1009 |
+ * | the handler closes | 1001 |
+ *
+ * @param server One of `node:http` or `node:https`, or of `node:http2` with `allowHTTP1`: WebSockets are HTTP/1.1.
+ * @throws {PythonHandlerError} `ERR_PYTHON_WS_NOT_FOUND` without the package `ws`; `ERR_PYTHON_INVALID_ARGUMENT`
+ *
+ * @example
+ * ```js
+ * const http = require('node:http')
+ * const { PythonHandler } = require('@platformatic/python-node')
+ * const { attachWebSocket, createRequestListener } = require('@platformatic/python-node/http')
+ *
+ * const handler = new PythonHandler({ docroot: __dirname, appTarget: 'main:app' })
+ * const server = http.createServer(createRequestListener(handler))
+ * attachWebSocket(server, handler, { pingInterval: 30_000 })
+ * server.listen(3000)
+ * ```
+ */
+export function attachWebSocket (
+  server: Server | SecureServer | Http2SecureServer,
+  handler: PythonHandler,
+  options?: WebSocketOptions
+): WebSocketAttachment
+
+/** Options of {@link stopGracefully}. */
+export interface StopOptions {
+  /**
+   * Milliseconds for all of it. Requests have three quarters of them, then their connections are cut; the rest is left
+   * to the application's shutdown. 0 to 2147483647. Default: 8000.
+   */
+  timeout?: number
+}
+
+/**
+ * Stops a server and the handler behind it: takes no more connections, closes WebSockets with 1001, lets requests
+ * finish, ends the application's lifespan, closes what is still open. Requests that come meanwhile are answered with 503.
+ *
+ * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did not
+ *   end in time, the server is closed nevertheless; `ERR_PYTHON_INVALID_ARGUMENT`
+ *
+ * @example
+ * ```js
+ * const http = require('node:http')
+ * const { PythonHandler } = require('@platformatic/python-node')
+ * const { createRequestListener, stopGracefully } = require('@platformatic/python-node/http')
+ *
+ * const handler = new PythonHandler({ docroot: __dirname, appTarget: 'main:app' })
+ * const server = http.createServer(createRequestListener(handler))
+ * server.listen(3000)
+ * process.once('SIGTERM', () => stopGracefully(server, handler, { timeout: 8000 }))
+ * ```
+ */
+export function stopGracefully (
+  server: Server | SecureServer | Http2Server | Http2SecureServer,
+  handler: PythonHandler,
+  options?: StopOptions
+): Promise<void>

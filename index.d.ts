@@ -984,6 +984,8 @@ export type PythonHandlerErrorCode =
   | 'ERR_PYTHON_ADDON_NOT_FOUND'
   /** The addon cannot be loaded. */
   | 'ERR_PYTHON_ADDON_LOAD'
+  /** `attachWebSocket` cannot serve: the package `ws` is not installed. */
+  | 'ERR_PYTHON_WS_NOT_FOUND'
   /** A WSGI application cannot be run: `a2wsgi` is not installed. */
   | 'ERR_PYTHON_WSGI'
   /** CPython did not start. */

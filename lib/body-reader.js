@@ -24,13 +24,19 @@ class BodyReader {
   /** The file that is being read: later readers wait for it. */
   #reading = null
   #progress = null
+  #overhead
   /** Why the body broke off. */
   error = undefined
 
-  /** @param {{ consume(bytes: number): void, cancel(): void }} call */
-  constructor (call, progress = null) {
+  /**
+   * @param {{ consume(bytes: number): void, cancel(): void, read(): void }} call
+   * @param {((bytes: number) => void) | null} progress
+   * @param {number} overhead what each part costs besides its bytes
+   */
+  constructor (call, progress = null, overhead = 0) {
     this.#call = call
     this.#progress = progress
+    this.#overhead = overhead
   }
 
   // ------------------------------------------------------------ from the environment
@@ -51,6 +57,15 @@ class BodyReader {
     if (this.#stream !== null) this.#feed()
   }
 
+  /** Whether parts are left that only files hold: the application has ended, and its body has not. */
+  get hasFiles () {
+    return this.#parts.some(part => part instanceof FileSource)
+  }
+
+  #checkDone () {
+    if (this.#ended && this.#parts.length === 0) this.#call.read()
+  }
+
   end () {
     this.#ended = true
     if (this.#parts.length === 0 && this.#reading === null) {
@@ -61,8 +76,10 @@ class BodyReader {
 
   fail (error) {
     this.error = error
-    // What had come is still given: the failure ends the body where it broke off.
+    // What had come is still given, but no file is read on: the failure ends the body where it broke off.
     this.#closeFiles()
+    const file = this.#parts.findIndex(part => part instanceof FileSource)
+    if (file !== -1) this.#parts.length = file
     for (const { reject } of this.#waiting.splice(0)) reject(error)
     if (this.#stream !== null) this.#feed()
   }
@@ -87,7 +104,14 @@ class BodyReader {
     this.#ended = true
     this.#parts = []
     if (!wasEnded) this.#call.cancel()
+    this.#call.read()
     for (const { resolve } of this.#waiting.splice(0)) resolve(null)
+  }
+
+  /** Nobody holds the response any more. */
+  discard () {
+    this.#closeFiles()
+    this.#parts = []
   }
 
   stream () {
@@ -135,14 +159,27 @@ class BodyReader {
       done()
       if (chunk !== null) {
         this.#progress?.(chunk.length)
+        const counted = Math.min(chunk.length, file.counted)
+        file.counted -= counted
+        this.#taken += counted
+        this.#reportTaken()
         return chunk
       }
+      // What the file did not have is taken as well.
+      this.#taken += file.counted
+      file.counted = 0
+      this.#reportTaken()
       if (this.#parts[0] === file) this.#parts.shift()
+      this.#checkDone()
       return this.#stream === null ? this.next() : null
     }, error => {
+      // The file was closed under the reader by `fail`, which knows why.
+      if (this.error !== undefined) throw this.error
+      this.#closeFiles()
       this.error = error
       this.#parts = []
       this.#call.cancel()
+      this.#call.read()
       throw error
     })
   }
@@ -155,7 +192,11 @@ class BodyReader {
 
   #report (chunk) {
     this.#progress?.(chunk.length)
-    this.#taken += chunk.length
+    this.#taken += chunk.length + this.#overhead
+    this.#reportTaken()
+  }
+
+  #reportTaken () {
     if (this.#taken >= REPORT && !this.#ended) {
       this.#call.consume(this.#taken)
       this.#taken = 0

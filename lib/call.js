@@ -32,6 +32,9 @@ const TOO_LARGE = 1009
 /** A response that nobody holds any more is not read on either. */
 const abandoned = new FinalizationRegistry(call => call.cancel())
 
+/** What a message counts besides its bytes: that of src/exchange/mod.rs. */
+const MESSAGE_COST = 64
+
 const NO_OPTIONS = Object.freeze({})
 
 /** Before it begins, while it is in flight, and after. */
@@ -47,6 +50,8 @@ class Call {
   #signal
   #options
   #isWatching = false
+  /** Whether files of its body are read although it is over. */
+  #isReading = false
   #reader = null
   #response = null
   #trailers = null
@@ -117,10 +122,6 @@ class Call {
       ? (streamed ? notices.OF_STREAM : notices.OF_BUFFERED)
       : notices.capabilitiesOf(options, streamed)
     const id = this.#id = service.environment.nextId()
-    if (diagnostics.isWatched()) {
-      this.#trace = { id, method: request.method ?? 'GET', url: String(request.url), response: undefined, error: undefined }
-      diagnostics.start.publish(this.#trace)
-    }
     const failure = service.handle.submit(id, mode, capabilities, head, count, body, more || isWebSocket, extra)
     // Used up: it is one object for all requests, and must not keep this one's body.
     crossing.body = crossing.source = crossing.extra = undefined
@@ -129,6 +130,10 @@ class Call {
     this.#request = null
     service.environment.add(id, this)
     service.enter()
+    if (diagnostics.isWatched()) {
+      this.#trace = { id, method: request.method ?? 'GET', url: String(request.url), response: undefined, error: undefined }
+      diagnostics.start.publish(this.#trace)
+    }
     if (isWebSocket) service.sockets++
     if (body !== undefined) service.bytesSent += body.length
     if (options.onUploadProgress !== undefined) this.#watchUpload(options.onUploadProgress, body, request)
@@ -185,10 +190,10 @@ class Call {
     let progress = null
     if (onDownloadProgress !== undefined) {
       const length = response.headers.get('content-length')
-      const counter = new Progress(this.#inContext(onDownloadProgress), length === null ? null : Number(length))
+      const counter = new Progress(this.#inContext(onDownloadProgress), toLength(length))
       progress = bytes => counter.add(bytes)
     }
-    const reader = this.#reader = new BodyReader(this, progress)
+    const reader = this.#reader = new BodyReader(this, progress, status === 101 ? MESSAGE_COST : 0)
     Response.attach(response, reader)
     // Weakly: the registry is to tell when nobody else holds it.
     this.#response = new WeakRef(response)
@@ -213,8 +218,24 @@ class Call {
   }
 
   ended () {
+    // Files are read on after the application's end: until then the caller may still abort.
+    const isReading = this.#reader.hasFiles && this.#isWatching
+    if (isReading) this.#isWatching = false
     this.#finish('completed')
+    if (isReading) this.#isWatching = this.#isReading = true
     this.#reader.end()
+  }
+
+  /** The reader has read the last file, or given it up. */
+  read () {
+    this.#isReading = false
+    this.#unwatch()
+  }
+
+  #unwatch () {
+    if (!this.#isWatching) return
+    this.#isWatching = false
+    unwatch(this.#signal, this)
   }
 
   closed (code, reason) {
@@ -283,6 +304,11 @@ class Call {
 
   /** The promise or the stream ends with `reason` now; the application is told, then cancelled. */
   abort (reason) {
+    if (this.#isReading) {
+      this.#unwatch()
+      this.#isReading = false
+      this.#reader.fail(reason)
+    }
     if (this.#state === OVER) return
     this.#giveUp('aborted', reason)
     this.#fail(reason)
@@ -291,6 +317,8 @@ class Call {
   /** Nobody reads the response on. */
   cancel () {
     if (this.#state === OVER) return
+    // A response that nobody holds any more has a reader that nobody holds: its files are closed here.
+    this.#reader?.discard()
     this.#giveUp('aborted')
   }
 
@@ -329,9 +357,11 @@ class Call {
       if (chunk.length > limits.maxMessageSize) return this.#refuseMessage(limits.messageTooLarge())
     } else if ((this.#uploaded += chunk.length) > limits.maxBodySize) {
       const error = limits.bodyTooLarge()
-      this.abort(error)
+      this.#giveUp('failed', error)
+      this.#fail(error)
       return Promise.reject(error)
     }
+    this.#alive()
     this.#service.bytesSent += chunk.length
     this.#upload?.add(chunk.length)
     if (!this.#service.native.write(this.#id, chunk, text)) this.#room = false
@@ -388,8 +418,8 @@ class Call {
   }
 
   #watchUpload (callback, body, request) {
-    const length = body?.length ?? (request instanceof Request ? request.headers.get('content-length') : null)
-    this.#upload = new Progress(this.#inContext(callback), length === null ? null : Number(length))
+    const length = body?.length ?? toLength(new Headers(request.headers).get('content-length'))
+    this.#upload = new Progress(this.#inContext(callback), length)
     if (body !== undefined) this.#upload.add(body.length)
   }
 
@@ -413,10 +443,7 @@ class Call {
     this.#state = OVER
     service.deadlines?.remove(this)
     service.idleDeadlines?.remove(this)
-    if (this.#isWatching) {
-      this.#isWatching = false
-      unwatch(this.#signal, this)
-    }
+    this.#unwatch()
     if (this.#reader !== null) abandoned.unregister(this)
     // What was still to be written is wanted by nobody: whoever writes may go on.
     this.#freeWriters()
@@ -462,6 +489,11 @@ class Call {
   }
 }
 
+/** @returns {number | null} what a content-length says, if it says a length */
+function toLength (text) {
+  return text !== null && /^\d+$/.test(text) ? Number(text) : null
+}
+
 /** Any stream as an async iterable that leaves the stream usable when it is left early. */
 function iterate (source) {
   if (source instanceof Readable) return source.iterator({ destroyOnReturn: false })
@@ -479,4 +511,4 @@ async function * readAll (source) {
   }
 }
 
-module.exports = { Call }
+module.exports = { Call, MESSAGE_COST }

@@ -3,8 +3,10 @@
 // This Node environment (the main thread or a worker) as the addon sees it: hands each event of a batch to the
 // call it belongs to. One per environment, made with the first handler.
 
+const fs = require('node:fs')
 const { isMainThread, markAsUntransferable } = require('node:worker_threads')
 const { PythonHandlerError } = require('./errors.js')
+const { ZERO_COPY_SEND } = require('./notice.js')
 
 /** The numbers of src/js/events.rs. */
 const COMPLETE = 0
@@ -26,6 +28,8 @@ const kEnvironment = Symbol.for('@platformatic/python-node environment')
 class Environment {
   #calls = new Map()
   #lastId = 0
+  /** The watchdog that has warned of a stuck Python, while it is stuck. */
+  stuckSince = null
 
   constructor (native) {
     this.native = native
@@ -59,16 +63,24 @@ class Environment {
   }
 
   /**
-   * Calls `start(id)` of the native side, and waits for the event that ends it.
+   * Calls `start(id)` of the native side, and waits for the event that ends it, at most `timeout` milliseconds.
    *
-   * @returns {Promise<void>}
+   * @returns {Promise<boolean>} whether it came in time
    */
-  settle (start) {
+  settle (start, timeout) {
     return new Promise((resolve, reject) => {
       const id = this.nextId()
+      const timer = timeout === undefined
+        ? undefined
+        : setTimeout(() => {
+          this.#calls.delete(id)
+          this.native.forget(id)
+          resolve(false)
+        }, timeout)
       this.#calls.set(id, {
         loaded (failure) {
-          if (failure === undefined) resolve()
+          clearTimeout(timer)
+          if (failure === undefined) resolve(true)
           else reject(PythonHandlerError.fromNative(failure))
         }
       })
@@ -101,8 +113,11 @@ class Environment {
     for (let index = 0; index < events.length; index += STRIDE) {
       const id = events[index + 1]
       const call = this.#calls.get(id)
-      if (call === undefined) continue
       const a = events[index + 2]
+      if (call === undefined) {
+        if (events[index] === NOTICE && a === ZERO_COPY_SEND) closeSlice(events[index + 3])
+        continue
+      }
       switch (events[index]) {
         case COMPLETE:
           this.#calls.delete(id)
@@ -146,6 +161,11 @@ class Environment {
       }
     }
   }
+}
+
+/** A file that was on its way to a call that was given up. */
+function closeSlice (text) {
+  fs.close(JSON.parse(text).fd, () => {})
 }
 
 function bytesOf (events, index, shared) {

@@ -37,12 +37,12 @@ async function fetch (handler, input, init) {
   const response = await handler.handleStream({
     method: request.method,
     url: request.url,
-    headers: [...request.headers],
+    headers: headersOf(request),
     body: isComplete ? Buffer.from(await request.arrayBuffer()) : request.body,
     state,
     extensions,
     socket
-  }, { signal, onDebug (info) { debug = info } })
+  }, { signal, trailers: false, onDebug (info) { debug = info } })
   const { status } = response
   if (status > 599) {
     response.stream().destroy()
@@ -54,6 +54,13 @@ async function fetch (handler, input, init) {
   Object.defineProperty(web, 'url', { value: request.url })
   if (debug !== undefined) Object.defineProperty(web, 'debug', { value: debug, enumerable: true })
   return web
+}
+
+/** Those of the request, and the length of no body where one is usual (Fetch standard, HTTP-network fetch). */
+function headersOf (request) {
+  const headers = [...request.headers]
+  if (request.body === null && (request.method === 'POST' || request.method === 'PUT')) headers.push(['content-length', '0'])
+  return headers
 }
 
 /** The body as a byte stream that reads on only when it is read. */

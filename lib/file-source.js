@@ -15,7 +15,9 @@ class FileSource {
 
   /** @param {{ path: string } | { fd: number, offset: number, count: number }} slice a descriptor is closed at the end */
   constructor ({ path, fd = -1, offset = 0, count = Infinity }) {
-    this.#path = path
+    /** Bytes that the application's window counts for it. */
+    this.counted = fd === -1 ? 0 : count
+    this.#path = path === undefined ? undefined : toFileName(path)
     this.#fd = fd
     this.#position = offset
     this.#left = count
@@ -28,7 +30,11 @@ class FileSource {
     const wanted = Math.min(CHUNK, this.#left)
     const buffer = Buffer.allocUnsafeSlow(wanted)
     const length = await new Promise((resolve, reject) => {
-      fs.read(this.#fd, buffer, 0, wanted, this.#position, (error, read) => error ? reject(error) : resolve(read))
+      fs.read(this.#fd, buffer, 0, wanted, this.#position, (error, read) => {
+        if (!error) return resolve(read)
+        this.close()
+        reject(error)
+      })
     })
     if (length === 0) return this.#end()
     this.#position += length
@@ -60,6 +66,17 @@ class FileSource {
     this.close()
     return null
   }
+}
+
+/** A name as the file system has it: Python says bytes that are no UTF-8 as lone surrogates (PEP 383). */
+function toFileName (path) {
+  if (path.isWellFormed()) return path
+  const parts = []
+  for (const character of path) {
+    const code = character.codePointAt(0)
+    parts.push(code >= 0xdc80 && code <= 0xdcff ? Buffer.from([code - 0xdc00]) : Buffer.from(character))
+  }
+  return Buffer.concat(parts)
 }
 
 /** A file that was only read has nothing to lose. */

@@ -90,6 +90,9 @@ class PythonHandler {
   handleRequestSync (request) {
     this.#checkOpen()
     checkRequest(request)
+    if (isWebSocket(request)) {
+      throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', 'a WebSocket cannot be waited for: use handleStream or connect')
+    }
     const crossing = cross(request, false)
     this.#service.limits.check(crossing)
     const { head, count, body, more, extra } = crossing
@@ -113,9 +116,9 @@ class PythonHandler {
     return fetch(this, input, init)
   }
 
-  ready () {
+  async ready () {
     const { environment, handle } = this.#service
-    return environment.settle(id => handle.ready(id))
+    await environment.settle(id => handle.ready(id))
   }
 
   close (options) {
@@ -131,7 +134,7 @@ class PythonHandler {
     for (const call of service.calls()) call.abort(closed())
     const { environment, handle } = service
     const left = Math.max(0, deadline - performance.now())
-    if (!await within(left, environment.settle(id => handle.close(id)))) {
+    if (!await environment.settle(id => handle.close(id), left)) {
       throw new PythonHandlerError('ERR_PYTHON_SHUTDOWN', `the application's shutdown did not end within ${timeout} ms`)
     }
   }

@@ -14,11 +14,33 @@ function toJson (name, value) {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', `\`${name}\` must be an object`)
   }
+  let json
   try {
-    return JSON.stringify(value, refuseUnsayable)
+    json = JSON.stringify(value, refuseUnsayable)
   } catch (cause) {
     throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', `\`${name}\` cannot be passed to Python: ${cause.message}`, { cause })
   }
+  if (json === undefined || json[0] !== '{') {
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', `\`${name}\` must be an object also as JSON`)
+  }
+  if (depthOf(json) > DEEPEST) {
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', `\`${name}\` is nested more than ${DEEPEST} levels deep`)
+  }
+  return json
+}
+
+/** Python's reader takes about a thousand levels, less the frames of whoever calls it. */
+const DEEPEST = 200
+
+/** How deep the brackets of JSON are nested. */
+function depthOf (json) {
+  let depth = 0
+  let deepest = 0
+  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
+    if (token === '{' || token === '[') deepest = Math.max(deepest, ++depth)
+    else if (token === '}' || token === ']') depth--
+  }
+  return deepest
 }
 
 function refuseUnsayable (key, value) {

@@ -50,6 +50,16 @@ function isStream (body) {
   return typeof body === 'object' && (typeof body[Symbol.asyncIterator] === 'function' || typeof body.getReader === 'function')
 }
 
+/** What a close frame can carry (RFC 6455 5.5, 7.4). */
+function checkClose (code, reason) {
+  if (code !== undefined && !(Number.isInteger(code) && code >= 1000 && code <= 4999)) {
+    throw invalid('the close code must be an integer from 1000 to 4999')
+  }
+  if (reason !== undefined && (typeof reason !== 'string' || Buffer.byteLength(reason) > 123)) {
+    throw invalid('the close reason must be a string of at most 123 bytes of UTF-8')
+  }
+}
+
 /** A chunk of a body as bytes. */
 function takeChunk (chunk) {
   if (typeof chunk === 'string') return Buffer.from(chunk)
@@ -74,6 +84,8 @@ class Request {
   #written = null
   #ended = false
   #call = null
+  /** How a WebSocket was closed before a handler took the request. */
+  #closing = null
   /** A body that is written or streamed can be read once. */
   #used = false
 
@@ -157,9 +169,14 @@ class Request {
 
   async end (code, reason) {
     if (this.#body !== null || this.#ended) return
+    if (this.#websocket) checkClose(code, reason)
     this.#ended = true
-    if (this.#call !== null) this.#call.end(code, reason)
-    else this.#written ??= []
+    if (this.#call !== null) {
+      this.#call.end(code, reason)
+    } else {
+      this.#written ??= []
+      this.#closing = { code, reason }
+    }
   }
 
   toJSON () {
@@ -209,7 +226,7 @@ class Request {
     request.#written = null
     if (written === null) return
     for (const { bytes, text } of written) call.write(bytes, text).catch(ignore)
-    if (request.#ended) call.end()
+    if (request.#ended) call.end(request.#closing?.code, request.#closing?.reason)
   }
 
   /** @returns {boolean} whether it asks for a WebSocket */

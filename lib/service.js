@@ -64,22 +64,28 @@ class Service {
   leave (outcome) {
     this.#inFlight--
     this.#outcomes[outcome]++
-    if (this.#queue.size > 0) {
+    this.#beginNext()
+    if (this.#inFlight === 0) this.#whenIdle?.()
+  }
+
+  #beginNext () {
+    // One that turns out to be invalid takes no place: the next one's turn comes at once.
+    while (this.#queue.size > 0 && this.#inFlight < this.#maxInFlight) {
       const [next] = this.#queue
       this.#queue.delete(next)
       next.beginLate()
     }
-    if (this.#inFlight === 0) this.#whenIdle?.()
   }
 
-  /** A call that waited waits no more. */
+  /** A call that had not begun has ended. */
   forget (call, outcome) {
-    if (this.#queue.delete(call)) this.#outcomes[outcome]++
+    this.#queue.delete(call)
+    this.#outcomes[outcome]++
   }
 
   /** @returns {Promise<void>} when nothing is in flight */
   idle () {
-    if (this.#inFlight === 0) return Promise.resolve()
+    if (this.#inFlight === 0 && this.#queue.size === 0) return Promise.resolve()
     return new Promise(resolve => { this.#whenIdle = resolve })
   }
 

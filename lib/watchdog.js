@@ -12,7 +12,6 @@ class Watchdog {
   #environment
   #threshold
   #timer = null
-  #warned = false
 
   /**
    * @param {import('./environment.js').Environment} environment
@@ -34,10 +33,12 @@ class Watchdog {
   #look (service) {
     this.#timer = null
     const [lag] = this.#environment.native.lag()
+    const environment = this.#environment
     if (lag < this.#threshold) {
-      this.#warned = false
-    } else if (!this.#warned) {
-      this.#warned = true
+      if (environment.stuckSince === this) environment.stuckSince = null
+    } else if (environment.stuckSince === null) {
+      // Once, whichever handler's watchdog is first: there is one Python thread.
+      environment.stuckSince = this
       this.#warn(lag)
     }
     if (service.inFlight > 0) this.watch(service)

@@ -4,7 +4,7 @@
 
 const { AsyncResource } = require('node:async_hooks')
 const { PythonHandlerError } = require('./errors.js')
-const { Call } = require('./call.js')
+const { Call, MESSAGE_COST } = require('./call.js')
 const { Request } = require('./request.js')
 
 const CONNECTING = 0
@@ -40,6 +40,8 @@ class PythonWebSocket extends EventTarget {
   #messages = []
   #waiting = []
   #listens = false
+  /** Whether what came before somebody listened is about to be told. */
+  #isFlushing = false
   #error = null
   #closing = null
   #resource = new AsyncResource('PythonWebSocket')
@@ -123,10 +125,10 @@ class PythonWebSocket extends EventTarget {
     if (this.#readyState !== OPEN) return
     const data = text ? bytes.toString() : bytes
     if (this.#waiting.length > 0) {
-      this.#call.consume(bytes.length)
+      this.#call.consume(bytes.length + MESSAGE_COST)
       this.#waiting.shift().resolve(data)
-    } else if (this.#listens) {
-      this.#call.consume(bytes.length)
+    } else if (this.#listens && !this.#isFlushing) {
+      this.#call.consume(bytes.length + MESSAGE_COST)
       this.#emitMessage(data)
     } else {
       this.#messages.push({ data, length: bytes.length })
@@ -157,7 +159,9 @@ class PythonWebSocket extends EventTarget {
       if (this.#error === null) resolve(null)
       else reject(this.#error)
     }
-    this.#emit(new WebSocketEvent('close', { code, reason, wasClean }))
+    const close = () => this.#emit(new WebSocketEvent('close', { code, reason, wasClean }))
+    if (this.#isFlushing) queueMicrotask(close)
+    else close()
   }
 
   // ------------------------------------------------------------------------- events
@@ -170,10 +174,12 @@ class PythonWebSocket extends EventTarget {
   #startListening () {
     if (this.#listens) return
     this.#listens = true
+    this.#isFlushing = true
     // As events of their own turn: whoever listens has just begun to.
     queueMicrotask(() => {
+      this.#isFlushing = false
       for (const { data, length } of this.#messages.splice(0)) {
-        this.#call.consume(length)
+        this.#call.consume(length + MESSAGE_COST)
         this.#emitMessage(data)
       }
     })
@@ -218,7 +224,7 @@ class PythonWebSocket extends EventTarget {
   #next () {
     const message = this.#messages.shift()
     if (message !== undefined) {
-      this.#call.consume(message.length)
+      this.#call.consume(message.length + MESSAGE_COST)
       return Promise.resolve(message.data)
     }
     if (this.#error !== null) return Promise.reject(this.#error)

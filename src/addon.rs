@@ -145,9 +145,9 @@ impl PythonHandler {
     #[napi(catch_unwind)]
     pub fn load(&self, env: Env, id: f64) -> Result<()> {
         let environment = Environment::current()?;
-        environment.enter(&env);
-        let queue = Arc::clone(&environment.queue);
         let id = to_id(id);
+        environment.enter_pending(&env, id);
+        let queue = Arc::clone(&environment.queue);
         self.handle.load(self.key, self.options.clone(), move |result| queue.push(id, Event::Loaded(result)));
         Ok(())
     }
@@ -168,9 +168,9 @@ impl PythonHandler {
     #[napi(catch_unwind)]
     pub fn ready(&self, env: Env, id: f64) -> Result<()> {
         let environment = Environment::current()?;
-        environment.enter(&env);
-        let queue = Arc::clone(&environment.queue);
         let id = to_id(id);
+        environment.enter_pending(&env, id);
+        let queue = Arc::clone(&environment.queue);
         self.handle.ready(self.key, move |result| queue.push(id, Event::Loaded(result)));
         Ok(())
     }
@@ -179,9 +179,9 @@ impl PythonHandler {
     #[napi(catch_unwind)]
     pub fn close(&self, env: Env, id: f64) -> Result<()> {
         let environment = Environment::current()?;
-        environment.enter(&env);
-        let queue = Arc::clone(&environment.queue);
         let id = to_id(id);
+        environment.enter_pending(&env, id);
+        let queue = Arc::clone(&environment.queue);
         self.handle.unload(self.key, move |result| queue.push(id, Event::Loaded(result)));
         Ok(())
     }
@@ -346,6 +346,13 @@ pub fn disconnect(env: Env, id: f64, cancel_now: bool, code: u16, reason: String
     if let Some(exchange) = Environment::current()?.remove(&env, to_id(id)) {
         exchange.disconnect(Disconnect { code, reason }, cancel_now);
     }
+    Ok(())
+}
+
+/// Nobody waits any more for the event of a load, `ready` or `close` with this `id`.
+#[napi(catch_unwind)]
+pub fn forget(env: Env, id: f64) -> Result<()> {
+    Environment::current()?.forget_pending(&env, to_id(id));
     Ok(())
 }
 

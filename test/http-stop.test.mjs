@@ -53,7 +53,7 @@ function get (port, steps, agent = false) {
 }
 
 test('requests in flight finish, then the lifespan ends, then it resolves', { timeout }, async t => {
-  const { handler, server, port, errors, sockets, shutdowns } = await listen(t)
+  const { handler, server, port, errors, shutdowns } = await listen(t)
   const before = await shutdowns() ?? 0
   const name = unique('go')
   const waiting = get(port, [['note', `${name}.asked`], ['released', name], start(), body('whole')])
@@ -173,7 +173,7 @@ test('what a client reads slowly it gets whole', { timeout }, async t => {
 })
 
 test('WebSockets are closed with 1001', { timeout }, async t => {
-  const { handler, server, port, sockets, errors } = await listen(t)
+  const { handler, server, port, errors } = await listen(t)
   const name = unique('end')
   const client = new WebSocket(`ws://127.0.0.1:${port}${script(...accept(), ['echo', name])}`)
   await once(client, 'open')
@@ -186,7 +186,7 @@ test('WebSockets are closed with 1001', { timeout }, async t => {
 })
 
 test('a WebSocket whose client does not answer is cut', { timeout }, async t => {
-  const { handler, server, port, sockets } = await listen(t)
+  const { handler, server, port } = await listen(t)
   const name = unique('end')
   const client = new WebSocket(`ws://127.0.0.1:${port}${script(...accept(), ['echo', name])}`)
   client.on('error', () => {})

@@ -3,7 +3,7 @@
 // Everything at once, for as long as one likes: requests, streams and WebSockets, directly and through the http adapter, of
 // callers and an application that misbehave, while workers start and are terminated.
 //
-//   npm run chaos -- --seed 7 --seconds 60
+//   npm run chaos -- --seed 7 --seconds 60 --loop asyncio
 //
 // The seed decides who does what; what the threads make of it differs. At the end all must have settled, and memory, tasks,
 // descriptors and threads must be where they were. Exits with 1 where something is wrong.
@@ -24,9 +24,15 @@ const ACTORS = 16
 /** Milliseconds that one action may take: many times what the slowest needs. */
 const PATIENCE = 12_000
 
-function makeHandler () {
+function makeHandler (loop) {
   return new PythonHandler({
-    docroot: path.join(__dirname, 'chaos'), appTarget: 'chaos:app', lifespan: 'off', responseTimeout: 5_000, disconnectGrace: 20, stuckThreshold: 0
+    docroot: path.join(__dirname, 'chaos'),
+    appTarget: 'chaos:app',
+    lifespan: 'off',
+    loop,
+    responseTimeout: 5_000,
+    disconnectGrace: 20,
+    stuckThreshold: 0
   })
 }
 
@@ -45,7 +51,6 @@ function randomOf (seed) {
 
 /** Runs one action; says what is wrong with it. */
 async function perform (name, action, target, chance, wrong) {
-  globalThis.now ??= new Map(); globalThis.now.set(name, (globalThis.now.get(name) ?? 0) + 1)
   let timer
   const late = new Promise((_resolve, reject) => { timer = setTimeout(reject, PATIENCE, new Error('has not settled')) })
   try {
@@ -54,7 +59,6 @@ async function perform (name, action, target, chance, wrong) {
     wrong.push(`${name}: ${error.stack}`)
   } finally {
     clearTimeout(timer)
-    if (globalThis.now) globalThis.now.set(name, globalThis.now.get(name) - 1)
   }
 }
 
@@ -71,15 +75,19 @@ async function act (seed, until, targets, counts, wrong) {
   }
 }
 
-async function endWorkers (seed, until, counts, wrong) {
+async function endWorkers (seed, until, loop, counts, wrong) {
   const chance = randomOf(seed)
   while (performance.now() < until) {
-    const worker = new Worker(__filename, { workerData: { seed: chance.random(2 ** 31) } })
+    const worker = new Worker(__filename, { workerData: { loop, seed: chance.random(2 ** 31) } })
     worker.on('error', error => wrong.push(`worker: ${error.stack}`))
     const ended = once(worker, 'exit')
     await sleep(100 + chance.random(500))
-    await worker.terminate()
-    await ended
+    worker.terminate()
+    const isOver = await Promise.race([ended, sleep(PATIENCE, undefined, { ref: false })])
+    if (isOver === undefined) {
+      wrong.push('worker: terminated, and has not ended')
+      return
+    }
     counts.workers = (counts.workers ?? 0) + 1
   }
 }
@@ -107,7 +115,7 @@ async function phase (seed, seconds, targets, counts, wrong) {
   const until = performance.now() + seconds * 1000
   await Promise.all([
     ...Array.from({ length: ACTORS }, (_, index) => act(seed + index, until, targets, counts, wrong)),
-    endWorkers(seed + ACTORS, until, counts, wrong)
+    endWorkers(seed + ACTORS, until, targets.loop, counts, wrong)
   ])
   // Tasks that were told of a disconnect have their grace.
   for (let turn = 0; turn < 100 && targets.handler.stats().inFlight > 0; turn++) await sleep(20)
@@ -115,7 +123,7 @@ async function phase (seed, seconds, targets, counts, wrong) {
 }
 
 async function main () {
-  const { values } = parseArgs({ options: { seed: { type: 'string' }, seconds: { type: 'string', default: '60' } } })
+  const { values } = parseArgs({ options: { seed: { type: 'string' }, seconds: { type: 'string', default: '60' }, loop: { type: 'string', default: 'auto' } } })
   const seed = Number(values.seed ?? Date.now() % 2 ** 31)
   const seconds = Number(values.seconds)
   console.log(`seed ${seed}, ${seconds} s`)
@@ -123,12 +131,12 @@ async function main () {
   process.on('uncaughtException', error => wrong.push(`uncaught: ${error.stack}`))
   process.on('unhandledRejection', error => wrong.push(`unhandled: ${error?.stack}`))
   process.on('warning', warning => wrong.push(`warning: ${warning.stack}`))
-  const handler = makeHandler()
+  const handler = makeHandler(values.loop)
   const server = http.createServer(createRequestListener(handler, { onError () {} }))
   const sockets = attachWebSocket(server, handler, { onError () {} })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const targets = { handler, port: server.address().port }
+  const targets = { handler, port: server.address().port, loop: values.loop }
   await phase(seed, seconds / 3, targets, counts, wrong)
   const before = await measure(handler)
   await phase(seed + 1000, seconds * 2 / 3, targets, counts, wrong)
@@ -146,7 +154,8 @@ async function main () {
   await handler.close()
   for (const line of new Set(wrong)) console.error(`FAILED  ${line}`)
   console.log(wrong.length === 0 ? 'all settled' : `${wrong.length} failures; seed ${seed}`)
-  process.exitCode = wrong.length === 0 ? 0 : 1
+  // A worker that does not end would keep the process.
+  process.exit(wrong.length === 0 ? 0 : 1)
 }
 
 if (globalThis.gc === undefined) {
@@ -157,7 +166,7 @@ if (globalThis.gc === undefined) {
 if (isMainThread) {
   main()
 } else {
-  const targets = { handler: makeHandler() }
+  const targets = { handler: makeHandler(workerData.loop) }
   const wrong = []
   for (let index = 0; index < 4; index++) act(workerData.seed + index, Infinity, targets, {}, wrong)
   setInterval(() => { if (wrong.length > 0) throw new Error(wrong[0]) }, 50)

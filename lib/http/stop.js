@@ -4,6 +4,7 @@
  * The end of a server in good order: no new connections, what runs may finish, the application shuts down.
  */
 
+const net = require('node:net')
 const { PythonHandlerError } = require('../errors.js')
 const { Connection } = require('./connection.js')
 const { InFlight } = require('./in-flight.js')
@@ -27,8 +28,7 @@ async function stopGracefully (server, handler, { timeout = TIMEOUT } = {}) {
   }
   let expire
   const expired = new Promise(resolve => { expire = resolve })
-  const closed = new Promise(resolve => server.close(resolve))
-  closeIdle(server)
+  const closed = stopListening(server)
   const cutting = setTimeout(cut, timeout * SHARE_OF_REQUESTS, server)
   const expiring = setTimeout(expire, timeout)
   try {
@@ -36,6 +36,7 @@ async function stopGracefully (server, handler, { timeout = TIMEOUT } = {}) {
     await handler.close({ timeout })
   } finally {
     await Promise.race([InFlight.of(handler).none(), expired])
+    server.close()
     cut(server)
     await Promise.race([closed, expired])
     clearTimeout(cutting)
@@ -43,12 +44,15 @@ async function stopGracefully (server, handler, { timeout = TIMEOUT } = {}) {
   }
 }
 
-/** Connections without a request close now, the others after their response. */
-function closeIdle (server) {
+/**
+ * Takes no more connections, and lets those that are there close after their response. Node's own `close` of an HTTP
+ * server takes a response that was ended for one that was sent, and destroys its connection.
+ */
+function stopListening (server) {
   server.keepAliveTimeout = 1
   if ('keepAliveTimeoutBuffer' in server) server.keepAliveTimeoutBuffer = 0
-  server.closeIdleConnections?.()
   for (const session of Connection.sessionsOf(server)) session.close()
+  return new Promise(resolve => net.Server.prototype.close.call(server, resolve))
 }
 
 /** Requests that have not finished see their client leave. */

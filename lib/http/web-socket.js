@@ -6,7 +6,7 @@
  * server.
  */
 
-const { Call } = require('../call.js')
+const { Call, MESSAGE_COST } = require('../call.js')
 const { PythonHandlerError } = require('../errors.js')
 const { PythonHandler } = require('../handler.js')
 const { Request } = require('../request.js')
@@ -127,7 +127,11 @@ class Upgrade {
   #leaving = false
   #bytesSeen = -1
   #signal = new ClientSignal()
-  #lost = () => this.#signal.abort(clientDisconnected())
+  #lost = () => {
+    this.#signal.abort(clientDisconnected())
+    this.#response?.cancel()
+  }
+
   #keep = chunk => {
     this.#early.push(chunk)
     this.#earlyLength += chunk.length
@@ -252,7 +256,7 @@ class Upgrade {
 
   #message (text, bytes) {
     // Reported as taken when the network has it: that is what holds the application back.
-    this.#webSocket.send(bytes, { binary: !text }, () => this.#call.consume(bytes.length))
+    this.#webSocket.send(bytes, { binary: !text }, () => this.#call.consume(bytes.length + MESSAGE_COST))
   }
 
   #close (code, reason) {

@@ -293,6 +293,12 @@ pub(super) enum Ending {
 
 /// Whether an exception is [`ClientDisconnected`], or was raised because of one.
 fn comes_from_disconnect(py: Python<'_>, raised: &PyErr) -> bool {
+    /// Groups of groups are not followed further.
+    const DEEPEST: usize = 8;
+    is_from_disconnect(py, raised, DEEPEST)
+}
+
+fn is_from_disconnect(py: Python<'_>, raised: &PyErr, depth: usize) -> bool {
     /// Longer chains are not followed: they may be circular.
     const LONGEST: usize = 16;
     let mut current = Some(raised.value(py).clone().into_any());
@@ -300,6 +306,16 @@ fn comes_from_disconnect(py: Python<'_>, raised: &PyErr) -> bool {
         let Some(exception) = current else { return false };
         if exception.is_instance_of::<ClientDisconnected>() {
             return true;
+        }
+        // A group of tasks: if each of them ended so.
+        if let Ok(members) =
+            exception.getattr("exceptions").and_then(|members| members.extract::<Vec<Py<PyAny>>>())
+            && !members.is_empty()
+        {
+            return depth > 0
+                && members.into_iter().all(|member| {
+                    is_from_disconnect(py, &PyErr::from_value(member.into_bound(py)), depth - 1)
+                });
         }
         current = ["__cause__", "__context__"]
             .into_iter()

@@ -440,6 +440,10 @@ impl EventLoop {
     /// Forgets an application and ends its lifespan; `tell` is told how that went. Requests that run go on.
     pub(super) fn unload(&self, py: Python<'_>, key: usize, tell: Tell) {
         let application = self.applications.lock().remove(&key);
+        if let Some(application) = &application {
+            // Whoever waits for a startup that nobody wants any more.
+            self.started(py, application, Err(HandlerError::Closed("the handler is closed")));
+        }
         let lifespan = application.as_ref().and_then(|application| application.lifespan.lock().take());
         match lifespan {
             Some(lifespan) => lifespan.stop(py, tell),

@@ -331,7 +331,8 @@ impl HttpSendMessage {
         if kind.eq(intern!(py, "http.response.start"))? {
             return Ok(Self::Start {
                 head: response_head(message, py)?,
-                trailers: message.flag(intern!(py, "trailers"))?,
+                // Only where they were announced: otherwise none will come.
+                trailers: capabilities.has(NoticeKind::Trailers) && message.flag(intern!(py, "trailers"))?,
             });
         }
         let name = kind.str()?.to_string_lossy().into_owned();

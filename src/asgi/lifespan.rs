@@ -1,22 +1,25 @@
 //! Lifespan: the scope, the messages an application receives, and those it sends (specs/lifespan.rst).
 //!
-//! One task for each application, from its load to the handler's close. Its `receive` waits on a tokio channel; what it
-//! sends settles the startup and the shutdown. All of it runs on the Python thread but the channel.
+//! One task for each application, from its load to the handler's close. Its `receive` is woken through tokio, and takes
+//! its message on the Python thread only when it is awaited: a wait that is cancelled loses nothing. What it sends
+//! settles the startup and the shutdown.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use super::event_loop::EventLoop;
 use super::info::AsgiInfo;
 use super::message::SentMessage;
 use super::order::{self, Step};
 use crate::error::HandlerError;
+use crate::python::awaitable;
 
 // ---------------------------------------------------------------------------- scope
 
@@ -109,10 +112,23 @@ struct State {
     task: Option<Py<PyAny>>,
 }
 
+/// What waits for the application: at most a startup and a shutdown.
+#[derive(Default)]
+struct Inbox {
+    messages: Mutex<VecDeque<LifespanReceiveMessage>>,
+    arrived: Notify,
+}
+
+impl Inbox {
+    fn push(&self, message: LifespanReceiveMessage) {
+        self.messages.lock().push_back(message);
+        self.arrived.notify_waiters();
+    }
+}
+
 /// The lifespan of one application.
 pub(super) struct Lifespan {
-    to_application: mpsc::UnboundedSender<LifespanReceiveMessage>,
-    from_us: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<LifespanReceiveMessage>>>,
+    inbox: Arc<Inbox>,
     /// Whether an application that knows no lifespan is an error.
     required: bool,
     state: Mutex<State>,
@@ -127,11 +143,8 @@ impl Lifespan {
         required: bool,
         started: Started,
     ) -> Arc<Self> {
-        // Never more than two messages are in it: startup and shutdown.
-        let (to_application, from_us) = mpsc::unbounded_channel();
         let lifespan = Arc::new(Self {
-            to_application,
-            from_us: Arc::new(tokio::sync::Mutex::new(from_us)),
+            inbox: Arc::default(),
             required,
             state: Mutex::new(State {
                 order: order::Lifespan::Starting,
@@ -140,7 +153,7 @@ impl Lifespan {
                 task: None,
             }),
         });
-        let _ = lifespan.to_application.send(LifespanReceiveMessage::Startup);
+        lifespan.inbox.push(LifespanReceiveMessage::Startup);
         if let Err(error) = lifespan.call(py, callable, state) {
             lifespan.ended(py, Some(error));
         }
@@ -149,7 +162,7 @@ impl Lifespan {
 
     fn call(self: &Arc<Self>, py: Python<'_>, callable: &Py<PyAny>, state: &Py<PyDict>) -> PyResult<()> {
         let scope = LifespanScope::build(py, state)?;
-        let receive = Py::new(py, LifespanReceiver(Arc::clone(&self.from_us)))?;
+        let receive = Py::new(py, LifespanReceiver(Arc::clone(&self.inbox)))?;
         let send = Py::new(py, LifespanSender(Arc::clone(self)))?;
         let awaitable = callable.bind(py).call1((scope, receive, send))?;
         let task = EventLoop::get().start_task(py, awaitable)?;
@@ -167,20 +180,26 @@ impl Lifespan {
         self.state.lock().task.as_ref().map(|task| task.clone_ref(py))
     }
 
-    /// Asks for the shutdown; `tell` is told how it ended, at once if nothing runs.
+    /// Asks for the shutdown; `tell` is told how it ended, at once if nothing runs. A startup that has not ended is
+    /// cancelled: there is nothing to shut down.
     pub(super) fn stop(&self, py: Python<'_>, tell: Tell) {
-        let is_running = {
+        let (order, task) = {
             let mut state = self.state.lock();
             if state.order == order::Lifespan::Done {
-                false
-            } else {
-                state.stopped.push(tell);
-                let _ = self.to_application.send(LifespanReceiveMessage::Shutdown);
+                drop(state);
+                tell(py, Ok(()));
                 return;
             }
+            state.stopped.push(tell);
+            (state.order, state.task.as_ref().map(|task| task.clone_ref(py)))
         };
-        debug_assert!(!is_running);
-        tell(py, Ok(()));
+        if order == order::Lifespan::Running {
+            self.inbox.push(LifespanReceiveMessage::Shutdown);
+        } else if let Some(task) = task
+            && let Err(error) = task.call_method0(py, intern!(py, "cancel"))
+        {
+            log::error!("cannot cancel the startup of an application: {error}");
+        }
     }
 
     fn send(&self, py: Python<'_>, message: LifespanSendMessage) -> PyResult<()> {
@@ -254,21 +273,70 @@ impl Lifespan {
 
 /// The `receive` of a lifespan.
 #[pyclass(frozen, module = "python_node")]
-struct LifespanReceiver(Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<LifespanReceiveMessage>>>);
+struct LifespanReceiver(Arc<Inbox>);
 
 #[pymethods]
 impl LifespanReceiver {
-    fn __call__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let messages = Arc::clone(&self.0);
-        pyo3_async_runtimes::tokio::future_into_py(py, async move {
-            let message = messages.lock().await.recv().await;
-            match message {
-                Some(message) => Python::attach(|py| message.to_dict(py)),
-                // The other end lives as long as the lifespan: only after it can it be gone.
-                None => Err(PyRuntimeError::new_err("the lifespan has ended")),
-            }
-        })
+    fn __call__(&self) -> LifespanReceive {
+        LifespanReceive(Arc::clone(&self.0))
     }
+}
+
+/// One `receive()` of a lifespan that is awaited.
+#[pyclass(frozen, module = "python_node")]
+struct LifespanReceive(Arc<Inbox>);
+
+impl LifespanReceive {
+    fn step(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let message = self.0.messages.lock().pop_front();
+        if let Some(message) = message {
+            return Err(PyStopIteration::new_err(message.to_dict(py)?));
+        }
+        let inbox = Arc::clone(&self.0);
+        let arrived = pyo3_async_runtimes::tokio::future_into_py(py, async move {
+            let arrived = inbox.arrived.notified();
+            tokio::pin!(arrived);
+            // Registered first, then looked: a message that comes in between is not missed.
+            arrived.as_mut().enable();
+            if inbox.messages.lock().is_empty() {
+                arrived.await;
+            }
+            Ok(())
+        })?;
+        arrived.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
+        Ok(arrived.unbind())
+    }
+}
+
+#[pymethods]
+impl LifespanReceive {
+    fn __await__(this: Bound<'_, Self>) -> Bound<'_, Self> {
+        this
+    }
+
+    fn __iter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
+        this
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.step(py)
+    }
+
+    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.step(py)
+    }
+
+    #[pyo3(signature = (kind, value = None, _traceback = None))]
+    fn throw(
+        &self,
+        kind: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        Err(awaitable::thrown(kind, value))
+    }
+
+    fn close(&self) {}
 }
 
 /// The `send` of a lifespan.

@@ -122,18 +122,33 @@ impl<'a, 'py> SentMessage<'a, 'py> {
         Ok(flat)
     }
 
-    /// A value as JSON in ASCII.
+    /// A str, or a dict for `info`, as JSON in ASCII. What JSON cannot say is said by its `repr`.
     ///
     /// # Errors
-    /// What `json.dumps` raises; `ValueError` if the key is missing.
+    /// What `json.dumps` raises; `ValueError` if the key is missing, `TypeError` for another type.
     pub(super) fn ascii_json(&self, key: &Bound<'py, PyString>) -> PyResult<Vec<u8>> {
         let py = self.dict.py();
         let value = self
             .dict
             .get_item(key)?
             .ok_or_else(|| PyValueError::new_err(format!("`{key}` is missing in an ASGI message")))?;
-        let text: String =
-            py.import(intern!(py, "json"))?.call_method1(intern!(py, "dumps"), (value,))?.extract()?;
+        if key == "info" {
+            if !value.is_instance_of::<PyDict>() {
+                return Err(wrong_type(key, "a dict", &value));
+            }
+        } else if !value.is_instance_of::<PyString>() {
+            return Err(wrong_type(key, "str", &value));
+        }
+        let options = PyDict::new(py);
+        options.set_item(
+            intern!(py, "default"),
+            py.import(intern!(py, "builtins"))?.getattr(intern!(py, "repr"))?,
+        )?;
+        options.set_item(intern!(py, "skipkeys"), true)?;
+        let text: String = py
+            .import(intern!(py, "json"))?
+            .call_method(intern!(py, "dumps"), (value,), Some(&options))?
+            .extract()?;
         Ok(text.into_bytes())
     }
 
@@ -204,6 +219,11 @@ pub(super) struct FileSlice {
 }
 
 impl FileSlice {
+    /// Its bytes.
+    pub(super) fn size(&self) -> usize {
+        usize::try_from(self.count).unwrap_or(0)
+    }
+
     /// As JSON for `lib/`, which closes the descriptor.
     pub(super) fn give_away(self) -> Vec<u8> {
         let text = format!(r#"{{"fd":{},"offset":{},"count":{}}}"#, self.descriptor, self.offset, self.count);

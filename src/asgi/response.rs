@@ -86,11 +86,15 @@ impl Response {
             }
             HttpSendMessage::ZeroCopySend { slice, .. } => {
                 self.release_head(half);
-                if !self.is_head {
-                    half.notice(NoticeKind::ZeroCopySend, slice.give_away());
-                }
+                // Nobody takes it: dropped, it closes the descriptor.
+                let room = self.is_head || half.is_settled() || {
+                    let size = slice.size();
+                    half.file(size, slice.give_away())
+                };
                 if self.is_done() {
                     self.finish(half);
+                } else if !room {
+                    return Ok(Sent::Full);
                 }
             }
             HttpSendMessage::Notice(NoticeKind::PathSend, fields) => {

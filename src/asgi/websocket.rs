@@ -1,6 +1,6 @@
 //! WebSocket: the connection scope, the messages an application receives, and those it sends (specs/www.rst).
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
@@ -212,9 +212,7 @@ fn close_code(code: i64) -> PyResult<u16> {
         Ok(code @ (1000..=1003 | 1007..=1014 | 3000..=4999)) => Ok(code),
         // What uvicorn's users send where no code was given to them.
         Ok(1005) => Ok(1000),
-        _ => Err(PyValueError::new_err(format!(
-            "`code` of `websocket.close` must be 1000 to 4999, not {code}"
-        ))),
+        _ => Err(PyValueError::new_err(format!("`code` of `websocket.close` cannot be sent: {code}"))),
     }
 }
 
@@ -222,7 +220,7 @@ fn close_code(code: i64) -> PyResult<u16> {
 fn close_reason(reason: String) -> PyResult<String> {
     const LONGEST: usize = 123;
     if reason.len() > LONGEST {
-        return Err(PyTypeError::new_err(format!(
+        return Err(PyValueError::new_err(format!(
             "`reason` of `websocket.close` must be at most {LONGEST} bytes of UTF-8"
         )));
     }

@@ -14,7 +14,8 @@ use crate::error::HandlerError;
 use super::event::NoticeKind;
 use super::inbound::Inbound;
 use super::{
-    CompletionQueue, Disconnect, Event, LoopMessage, LoopQueue, Message, ResponseHead, SyncReply, Take,
+    CompletionQueue, Disconnect, Event, LoopMessage, LoopQueue, MESSAGE_COST, Message, ResponseHead,
+    SyncReply, Take,
 };
 
 /// Names a request among those of its Node environment. Never used twice, so a late event finds nobody.
@@ -209,7 +210,12 @@ impl Exchange {
 
     /// A message of a WebSocket; see [`Self::chunk`].
     pub(crate) fn message(&self, text: bool, bytes: Vec<u8>) -> bool {
-        self.send(bytes.len(), Event::Message { text, bytes })
+        self.send(bytes.len() + MESSAGE_COST, Event::Message { text, bytes })
+    }
+
+    /// A part of the body that JavaScript reads from a file; see [`Self::chunk`].
+    pub(crate) fn file(&self, size: usize, fields: Vec<u8>) -> bool {
+        self.send(size, Event::Notice { kind: NoticeKind::ZeroCopySend, fields })
     }
 
     fn send(&self, size: usize, event: Event) -> bool {

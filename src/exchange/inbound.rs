@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::JOINED_INBOUND;
+use super::{JOINED_INBOUND, MESSAGE_COST};
 
 /// A chunk of a body, or a message of a WebSocket.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,8 +78,9 @@ impl Inbound {
     pub(crate) fn complete(body: Vec<u8>, mark: usize) -> Self {
         let mut inbound = Self::new(mark);
         if !body.is_empty() {
-            inbound.buffered = body.len();
-            inbound.queue.push_back(Message { text: false, bytes: body });
+            let message = Message { text: false, bytes: body };
+            inbound.buffered = cost(&message);
+            inbound.queue.push_back(message);
         }
         inbound.ended = true;
         inbound
@@ -90,7 +91,7 @@ impl Inbound {
         if self.ended || self.discarding || self.disconnect.is_some() {
             return true;
         }
-        self.buffered += message.bytes.len();
+        self.buffered += cost(&message);
         self.queue.push_back(message);
         self.writer_waits = self.buffered >= self.mark;
         !self.writer_waits
@@ -158,7 +159,7 @@ impl Inbound {
     /// The next WebSocket message; a disconnect only after all that was sent before it.
     pub(crate) fn take_message(&mut self) -> Take {
         if let Some(message) = self.queue.pop_front() {
-            self.buffered -= message.bytes.len();
+            self.buffered -= cost(&message);
             return Take::Message(message);
         }
         if let Some(disconnect) = &self.disconnect {
@@ -171,15 +172,18 @@ impl Inbound {
     /// One chunk as it is, or small ones joined up to the mark.
     fn join_chunks(&mut self) -> Vec<u8> {
         let Some(first) = self.queue.pop_front() else { return Vec::new() };
+        self.buffered -= cost(&first);
         let mut bytes = first.bytes;
-        while let Some(next) = self.queue.front() {
-            if bytes.len() + next.bytes.len() > JOINED_INBOUND {
-                break;
-            }
+        while self.queue.front().is_some_and(|next| bytes.len() + next.bytes.len() <= JOINED_INBOUND) {
+            let Some(next) = self.queue.pop_front() else { break };
+            self.buffered -= cost(&next);
             bytes.extend_from_slice(&next.bytes);
-            self.queue.pop_front();
         }
-        self.buffered -= bytes.len();
         bytes
     }
+}
+
+/// What a chunk or message counts.
+fn cost(message: &Message) -> usize {
+    message.bytes.len() + MESSAGE_COST
 }

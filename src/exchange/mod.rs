@@ -58,6 +58,9 @@ pub(crate) trait Signal: Send + Sync {
 #[cfg(test)]
 pub(crate) const HIGH_WATER_MARK: usize = 512 * 1024;
 
+/// What a WebSocket message counts besides its bytes, on either side: empty ones take memory too. `lib/call.js` has it as well.
+pub(crate) const MESSAGE_COST: usize = 64;
+
 /// Chunks of a request body that wait are joined up to this for the application: larger ones cost more to copy than to
 /// count.
 pub(crate) const JOINED_INBOUND: usize = 64 * 1024;

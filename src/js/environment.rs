@@ -5,7 +5,7 @@
 //! under the same lock before Node frees the function.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::c_void;
 use std::ptr;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use napi::sys;
 use napi::{Env, Error, Result, Status};
 
 use super::events::EventWriter;
-use crate::exchange::{CompletionQueue, Disconnect, Event, Exchange, ExchangeId, Signal};
+use crate::exchange::{CompletionQueue, Disconnect, Exchange, ExchangeId, Signal};
 
 thread_local! {
     static ENVIRONMENT: RefCell<Option<Rc<Environment>>> = const { RefCell::new(None) };
@@ -28,6 +28,8 @@ pub(crate) struct Environment {
     function: sys::napi_threadsafe_function,
     callback: sys::napi_ref,
     requests: RefCell<HashMap<ExchangeId, Arc<Exchange>>>,
+    /// Loads, and other things besides requests, that end with an event.
+    pending: RefCell<HashSet<ExchangeId>>,
     /// Requests and loads that keep Node's event loop alive.
     in_flight: Cell<usize>,
 }
@@ -114,9 +116,23 @@ impl Environment {
             function,
             callback: reference,
             requests: RefCell::default(),
+            pending: RefCell::default(),
             in_flight: Cell::new(0),
         })));
         Ok(())
+    }
+
+    /// Something besides a request begins that ends with an event.
+    pub(crate) fn enter_pending(&self, env: &Env, id: ExchangeId) {
+        self.pending.borrow_mut().insert(id);
+        self.enter(env);
+    }
+
+    /// Nobody waits for the event any more.
+    pub(crate) fn forget_pending(&self, env: &Env, id: ExchangeId) {
+        if self.pending.borrow_mut().remove(&id) {
+            self.leave(env, 1);
+        }
     }
 
     /// Something begins that ends with a last event: keeps Node's event loop alive until then.
@@ -168,8 +184,10 @@ impl Environment {
         let mut writer = EventWriter::new(env, batch.len())?;
         let mut ended = 0;
         for (id, event) in batch {
-            let is_load = matches!(event, Event::Loaded(_) | Event::Stack(_));
-            if event.is_last() && (is_load || self.requests.borrow_mut().remove(&id).is_some()) {
+            let is_known = event.is_last()
+                && (self.requests.borrow_mut().remove(&id).is_some()
+                    || self.pending.borrow_mut().remove(&id));
+            if is_known {
                 ended += 1;
             }
             writer.push(id, event)?;
