@@ -104,9 +104,6 @@ export interface WebSocketOptions {
    */
   pingInterval?: number
 
-  /** Milliseconds that a client has to answer a close. Default: 30000. */
-  closeTimeout?: number
-
   /**
    * Called for each WebSocket that failed; before the accept with the response it is going to be answered with, after
    * it with null. Return `true` to answer it yourself.

@@ -94,7 +94,7 @@ export declare class PythonHandler {
    *
    * What goes wrong before the head rejects the promise, what goes wrong after it ends the body with the
    * error. A reader that stops early is a disconnect to the application (ASGI, "Disconnect - `receive`
-   * event"). At 64 KiB that nobody has read, the application's `await send()` waits.
+   * event"). At `highWaterMark` bytes that nobody has read, the application's `await send()` waits.
    *
    * A `Request` without a body stays open until its `end()`, unless its method is GET, HEAD, OPTIONS, TRACE,
    * DELETE or CONNECT or its `content-length` is 0: the application may answer while the body is written.
@@ -323,6 +323,18 @@ export interface PythonHandlerOptions {
   /** Requests that may wait, or `Infinity`; to one more, `ERR_PYTHON_OVERLOADED`. Default: 10000. */
   maxQueued?: number | undefined
 
+  /**
+   * Bytes of a body that may wait on either side of the bridge: above it `write()` and the application's
+   * `await send()` wait, below half of it they go on. Default: 524288 (512 KiB).
+   */
+  highWaterMark?: number | undefined
+
+  /**
+   * Bytes of a buffered response (`handleRequest`, `handleRequestSync`), or `Infinity`; of a longer one,
+   * `ERR_PYTHON_RESPONSE_TOO_LARGE`. Streams have no limit. Default: 1 GiB.
+   */
+  maxResponseSize?: number | undefined
+
   /** Bytes of a request's body, or `Infinity`; of a longer one, `ERR_PYTHON_BODY_TOO_LARGE`. Default: 1 GiB. */
   maxBodySize?: number | undefined
 
@@ -501,7 +513,7 @@ export declare class Request {
   set body (body: BodyInit | null | undefined)
 
   /**
-   * Sends a part of the body, or a message of a WebSocket (a string as text, else binary); resolves when the application has room for more (fewer than 64 KiB wait).
+   * Sends a part of the body, or a message of a WebSocket (a string as text, else binary); resolves when the application has room for more (fewer than half of `highWaterMark` wait).
    *
    * Before the request is given to a handler, parts are kept. After the request is over, they are dropped.
    *
@@ -645,10 +657,10 @@ export declare class Response {
   get complete (): boolean
 
   /** Header fields that came after the body; null before its end, and where there were none. */
-  trailers: Headers | null
+  get trailers (): Headers | null
 
   /** How the application closed a WebSocket; null where it has not. */
-  closed: { code: number, reason: string } | null
+  get closed (): { code: number, reason: string } | null
 
   /** What broke the body off: Python's traceback, or the message of the error. Null otherwise. */
   get exception (): string | null
@@ -942,6 +954,8 @@ export type PythonHandlerErrorCode =
   | 'ERR_PYTHON_INVALID_URL'
   /** The name or value of a header is malformed. */
   | 'ERR_PYTHON_INVALID_HEADER'
+  /** A buffered response is above `maxResponseSize`. */
+  | 'ERR_PYTHON_RESPONSE_TOO_LARGE'
   /** The request's body is above `maxBodySize`. */
   | 'ERR_PYTHON_BODY_TOO_LARGE'
   /** The request has more headers than `maxHeaders`, or is above `maxHeaderSize`. */

@@ -17,6 +17,7 @@ import * as http from '@platformatic/python-node/http'
 
 const require = createRequire(import.meta.url)
 const ts = require('typescript')
+const { cross } = require('../lib/crossing.js')
 const { readOptions } = require('../lib/options.js')
 const { PythonWebSocket } = require('../lib/web-socket.js')
 
@@ -28,11 +29,13 @@ const read = name => fs.readFileSync(path.join(ROOT, name), 'utf8')
 
 /** Methods between the modules of lib/, which JavaScript cannot hide: static ones, and those of the WebSocket. */
 const INTERNAL = {
-  Headers: ['count', 'fromText', 'toLines'],
+  Headers: ['fromText', 'list'],
+  PythonHandler: ['serviceOf'],
+  Python: ['serviceOf'],
   PythonHandlerError: ['fromNative'],
-  PythonWebSocket: ['accepted', 'closed', 'drained', 'failed', 'goAway', 'message'],
-  Request: ['attach', 'cross', 'isWebSocket'],
-  Response: ['attach', 'received']
+  PythonWebSocket: [],
+  Request: ['attach', 'isWebSocket', 'parts'],
+  Response: ['attach', 'received', 'setClosed', 'setTrailers']
 }
 
 // --------------------------------------------------------------------------------------- the declarations
@@ -126,7 +129,7 @@ describe('the declarations and the runtime have the same', () => {
   })
 
   test('fields of a request', LIMIT, () => {
-    const read = fieldsRead({ method: 'POST', url: '/' }, options => main.Request.cross(new main.Request(options), true))
+    const read = fieldsRead({ method: 'POST', url: '/' }, options => cross(new main.Request(options), true))
     assert.deepEqual(sorted(declaredFields('RequestOptions')), read)
   })
 

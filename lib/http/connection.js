@@ -29,7 +29,7 @@ class Connection {
 
   static #make (carrier, req) {
     const server = carrier.socket?.server ?? carrier.server
-    if (req.httpVersionMajor === 2) {
+    if (req.httpVersionMajor === 2 && server !== undefined) {
       if (!sessionsOf.has(server)) sessionsOf.set(server, new Set())
       const sessions = sessionsOf.get(server).add(carrier)
       carrier.once('close', () => sessions.delete(carrier))
