@@ -3,6 +3,8 @@
 // Calls that end when a signal aborts. One listener for each signal, however many calls share it: Node warns of a leak
 // from eleven on.
 
+const { PythonHandlerError } = require('./errors.js')
+
 const callsOf = new WeakMap()
 
 /** @param {AbortSignal | object} signal one of Node's, or an object with its surface */
@@ -25,4 +27,14 @@ function unwatch (signal, call) {
   if (calls.size === 0) signal.removeEventListener('abort', calls.abort)
 }
 
-module.exports = { unwatch, watch }
+/** @returns {AbortSignal | undefined} */
+function checkSignal (signal) {
+  if (signal === undefined || signal === null) return undefined
+  if (typeof signal !== 'object' || typeof signal.aborted !== 'boolean' ||
+      typeof signal.addEventListener !== 'function' || typeof signal.removeEventListener !== 'function') {
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`signal` must be an AbortSignal')
+  }
+  return signal
+}
+
+module.exports = { checkSignal, unwatch, watch }

@@ -219,15 +219,23 @@ class Call {
 
   ended () {
     // Files are read on after the application's end: until then the caller may still abort.
-    const isReading = this.#reader.hasFiles && this.#isWatching
-    if (isReading) this.#isWatching = false
+    const hasFiles = this.#reader.hasFiles
+    const wasWatching = hasFiles && this.#isWatching
+    if (wasWatching) this.#isWatching = false
     this.#finish('completed')
-    if (isReading) this.#isWatching = this.#isReading = true
+    if (hasFiles) {
+      this.#isReading = true
+      this.#isWatching = wasWatching
+      const response = this.#response.deref()
+      if (response === undefined) this.#reader.discard()
+      else abandoned.register(response, this, this)
+    }
     this.#reader.end()
   }
 
   /** The reader has read the last file, or given it up. */
   read () {
+    if (this.#isReading) abandoned.unregister(this)
     this.#isReading = false
     this.#unwatch()
   }
@@ -316,9 +324,9 @@ class Call {
 
   /** Nobody reads the response on. */
   cancel () {
-    if (this.#state === OVER) return
     // A response that nobody holds any more has a reader that nobody holds: its files are closed here.
     this.#reader?.discard()
+    if (this.#state === OVER) return
     this.#giveUp('aborted')
   }
 
@@ -481,7 +489,7 @@ class Call {
     if (!this.#settled) {
       this.#settled = true
       this.#reject(error)
-    } else if (this.#socket !== null) {
+    } else if (this.#socket !== null && this.#reader === null) {
       this.#socket.failed(error)
     } else {
       this.#reader?.fail(error)

@@ -46,7 +46,12 @@ class Deadlines {
         return
       }
       this.#calls.delete(call)
-      call.expire()
+      try {
+        call.expire()
+      } catch (error) {
+        // Thrown by a listener of the caller's, who hears of it; the other calls expire as well.
+        process.nextTick(() => { throw error })
+      }
     }
   }
 }

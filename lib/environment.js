@@ -111,54 +111,64 @@ class Environment {
     // Slices of one Buffer: transferring one would take the others away.
     if (shared !== undefined && events.length > STRIDE) markAsUntransferable(shared.buffer)
     for (let index = 0; index < events.length; index += STRIDE) {
-      const id = events[index + 1]
-      const call = this.#calls.get(id)
-      const a = events[index + 2]
-      if (call === undefined) {
-        if (events[index] === NOTICE && a === ZERO_COPY_SEND) closeSlice(events[index + 3])
-        continue
+      try {
+        this.#tell(events, index, shared)
+      } catch (error) {
+        // Thrown by a listener of the caller's: its uncaught exception, and nobody else's lost event.
+        process.nextTick(() => { throw error })
       }
-      switch (events[index]) {
-        case COMPLETE:
-          this.#calls.delete(id)
-          call.complete(a, events[index + 3], bytesOf(events, index, shared))
-          break
-        case HEAD:
-          call.head(a, events[index + 3])
-          break
-        case CHUNK:
-          call.chunk(bytesOf(events, index, shared))
-          break
-        case END:
-          this.#calls.delete(id)
-          call.ended()
-          break
-        case DRAIN:
-          call.drained()
-          break
-        case MESSAGE:
-          call.message(a === 1, bytesOf(events, index, shared))
-          break
-        case CLOSED:
-          this.#calls.delete(id)
-          call.closed(a, events[index + 3])
-          break
-        case NOTICE:
-          call.notice(a, events[index + 3])
-          break
-        case FAILED:
-          this.#calls.delete(id)
-          call.failed(PythonHandlerError.fromNative(a))
-          break
-        case STACK:
-          this.#calls.delete(id)
-          call.stack(a)
-          break
-        case LOADED:
-          this.#calls.delete(id)
-          call.loaded(a)
-          break
-      }
+    }
+  }
+
+  /** Gives one event to its call. */
+  #tell (events, index, shared) {
+    const id = events[index + 1]
+    const call = this.#calls.get(id)
+    const a = events[index + 2]
+    if (call === undefined) {
+      if (events[index] === NOTICE && a === ZERO_COPY_SEND) closeSlice(events[index + 3])
+      return
+    }
+    switch (events[index]) {
+      case COMPLETE:
+        this.#calls.delete(id)
+        call.complete(a, events[index + 3], bytesOf(events, index, shared))
+        break
+      case HEAD:
+        call.head(a, events[index + 3])
+        break
+      case CHUNK:
+        call.chunk(bytesOf(events, index, shared))
+        break
+      case END:
+        this.#calls.delete(id)
+        call.ended()
+        break
+      case DRAIN:
+        call.drained()
+        break
+      case MESSAGE:
+        call.message(a === 1, bytesOf(events, index, shared))
+        break
+      case CLOSED:
+        this.#calls.delete(id)
+        call.closed(a, events[index + 3])
+        break
+      case NOTICE:
+        call.notice(a, events[index + 3])
+        break
+      case FAILED:
+        this.#calls.delete(id)
+        call.failed(PythonHandlerError.fromNative(a))
+        break
+      case STACK:
+        this.#calls.delete(id)
+        call.stack(a)
+        break
+      case LOADED:
+        this.#calls.delete(id)
+        call.loaded(a)
+        break
     }
   }
 }

@@ -36,4 +36,13 @@ Object.defineProperty(PythonHandlerError.prototype, 'name', {
   configurable: true
 })
 
-module.exports = { PythonHandlerError }
+/** Any value as text for a message; never throws. */
+function shown (value) {
+  try {
+    return JSON.stringify(String(value).slice(0, 80))
+  } catch {
+    return Array.isArray(value) ? 'an array' : `an ${typeof value}`
+  }
+}
+
+module.exports = { PythonHandlerError, shown }

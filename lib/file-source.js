@@ -46,9 +46,11 @@ class FileSource {
   close () {
     this.#left = 0
     const fd = this.#fd
+    const opening = this.#opening
     this.#fd = -1
+    this.#opening = null
     if (fd !== -1) fs.close(fd, ignore)
-    else this.#opening?.then(() => this.close(), ignore)
+    else opening?.then(() => this.close(), ignore)
   }
 
   async #open () {
@@ -60,6 +62,7 @@ class FileSource {
       })
     })
     await this.#opening
+    this.#opening = null
   }
 
   #end () {

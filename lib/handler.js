@@ -4,6 +4,7 @@
 // Call of each request.
 
 const os = require('node:os')
+const { checkSignal } = require('./abort.js')
 const { Call } = require('./call.js')
 const { cross } = require('./crossing.js')
 const { Environment, readOne } = require('./environment.js')
@@ -246,12 +247,7 @@ function signalOf (options) {
   if (typeof options !== 'object') {
     throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', `expected options or an AbortSignal, not ${typeof options}`)
   }
-  const signal = typeof options.addEventListener === 'function' ? options : options.signal
-  if (signal === undefined || signal === null) return undefined
-  if (typeof signal !== 'object' || typeof signal.addEventListener !== 'function' || typeof signal.aborted !== 'boolean') {
-    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`signal` must be an AbortSignal')
-  }
-  return signal
+  return checkSignal(typeof options.addEventListener === 'function' ? options : options.signal)
 }
 
 module.exports = { PythonHandler }

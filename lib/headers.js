@@ -2,7 +2,7 @@
 
 // Header fields of requests and responses: an ordered list of lower-case names and values, repeats kept.
 
-const { PythonHandlerError } = require('./errors.js')
+const { PythonHandlerError, shown } = require('./errors.js')
 
 const NOT_TOKEN = /[^!#$%&'*+\-.^_`|~0-9a-z]/
 const NOT_VALUE = /[^\t\x20-\x7e\x80-\xff]/
@@ -18,10 +18,9 @@ const names = new Map()
 function headerName (name) {
   const known = names.get(name)
   if (known !== undefined) return known
-  const lower = String(name).toLowerCase()
+  const lower = typeof name === 'string' ? name.toLowerCase() : ''
   if (lower === '' || NOT_TOKEN.test(lower)) {
-    throw new PythonHandlerError('ERR_PYTHON_INVALID_HEADER',
-      `invalid header name ${JSON.stringify(lower.slice(0, 80))}: it must be an HTTP token`)
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_HEADER', `invalid header name ${shown(name)}: it must be an HTTP token`)
   }
   if (names.size < NAMES_KEPT && typeof name === 'string') names.set(name, lower)
   return lower

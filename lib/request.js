@@ -2,7 +2,7 @@
 
 // What a handler is asked. Plain JavaScript: it crosses to the native side as one text and one body.
 
-const { PythonHandlerError } = require('./errors.js')
+const { PythonHandlerError, shown } = require('./errors.js')
 const { Headers } = require('./headers.js')
 const { parseTarget } = require('./request-target.js')
 
@@ -22,7 +22,7 @@ function bodyError (message) {
 function checkMethod (method) {
   if (typeof method === 'string' && TOKEN.test(method)) return
   throw new PythonHandlerError('ERR_PYTHON_INVALID_METHOD',
-    `invalid method ${JSON.stringify(String(method).slice(0, 80))}: it must be an HTTP token`)
+    `invalid method ${shown(method)}: it must be an HTTP token`)
 }
 
 function urlText (url) {

@@ -4,6 +4,7 @@
 
 const { AsyncResource } = require('node:async_hooks')
 const { PythonHandlerError } = require('./errors.js')
+const { checkSignal } = require('./abort.js')
 const { Call, MESSAGE_COST } = require('./call.js')
 const { Request } = require('./request.js')
 
@@ -52,7 +53,7 @@ class PythonWebSocket extends EventTarget {
     this.#url = request.url
     // Told a turn later: whoever connects listens only then.
     const failed = error => queueMicrotask(() => this.#failed(error))
-    this.#call = new Call(service, signal, response => this.#refused(response), failed)
+    this.#call = new Call(service, checkSignal(signal), response => this.#refused(response), failed)
     this.#call.attachSocket({
       accepted: headers => this.#accepted(headers),
       message: (text, bytes) => this.#message(text, bytes),
@@ -258,7 +259,10 @@ function ignore () {}
 function describe (target, headers, protocols) {
   const isFields = typeof target === 'object' && target !== null && !(target instanceof URL)
   const fields = isFields ? { ...target, websocket: true } : { url: target, headers, websocket: true }
-  const offered = protocols === undefined ? [] : [].concat(protocols)
+  const offered = protocols === undefined || protocols === null ? [] : [].concat(protocols)
+  if (!offered.every(protocol => typeof protocol === 'string')) {
+    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`protocols` must be a string or strings')
+  }
   if (offered.length > 0) {
     const { Headers } = require('./headers.js')
     fields.headers = new Headers(fields.headers)

@@ -69,6 +69,9 @@ const KINDS = [
 
 const CONCURRENCY = 32
 
+/** Parts of a run: memory is looked at after each. */
+const PARTS = 10
+
 const REQUESTS = {
   async echo (handler, number) {
     const { body } = await handler.handleRequest({ method: 'POST', url: `/echo?${number}`, headers: { 'x-number': String(number) }, body: `body ${number}` })
@@ -119,23 +122,32 @@ async function measure (handler) {
   return { rss: process.memoryUsage.rss(), heap: process.memoryUsage().heapUsed, ...JSON.parse(body) }
 }
 
+/** Of a few samples: RSS goes up and down by some MiB with what the allocators and V8 keep for a while. */
+function median (samples) {
+  return samples.map(({ rss }) => rss).sort((a, b) => a - b)[Math.floor(samples.length / 2)]
+}
+
 const mib = bytes => `${(bytes / 2 ** 20).toFixed(1)} MiB`
 const percent = (after, before) => 100 * (after - before) / before
 
 async function main () {
   const { values } = parseArgs({ options: { requests: { type: 'string', default: '1000000' }, 'warm-up': { type: 'string' } } })
   const requests = Number(values.requests)
-  const warmUp = Number(values['warm-up'] ?? Math.max(1_000, Math.min(100_000, Math.floor(requests / 5))))
+  const warmUp = Number(values['warm-up'] ?? Math.max(1_000, Math.floor(requests / 2)))
   const docroot = fs.mkdtempSync(path.join(os.tmpdir(), 'python-node-soak-'))
   fs.writeFileSync(path.join(docroot, 'soak.py'), APPLICATION)
   const handler = new PythonHandler({ docroot, appTarget: 'soak:app', lifespan: 'off', disconnectGrace: 0 })
   try {
     await run(handler, 0, warmUp)
-    const before = await measure(handler)
     const begin = performance.now()
-    await run(handler, warmUp, requests)
+    const samples = [await measure(handler)]
+    for (let part = 0; part < PARTS; part++) {
+      await run(handler, warmUp + Math.floor(part * requests / PARTS), Math.floor(requests / PARTS))
+      samples.push(await measure(handler))
+    }
     const seconds = (performance.now() - begin) / 1000
-    const after = await measure(handler)
+    const before = { ...samples[0], rss: median(samples.slice(0, 3)) }
+    const after = { ...samples.at(-1), rss: median(samples.slice(-3)) }
     // Tracing costs much of the speed: a part of the run of its own.
     await handler.handleRequest({ url: '/trace?on' })
     const part = Math.min(20_000, Math.max(1_000, Math.floor(requests / 50)))
@@ -148,6 +160,7 @@ async function main () {
     const traced = tracedAfter.traced - tracedBefore.traced
     console.log(`${requests} requests after ${warmUp} in ${seconds.toFixed(0)} s`)
     console.log(`RSS          ${mib(before.rss)} → ${mib(after.rss)}, ${growth.toFixed(2)} %`)
+    console.log(`             ${samples.map(({ rss }) => mib(rss)).join(', ')}`)
     console.log(`JS heap      ${mib(before.heap)} → ${mib(after.heap)}`)
     console.log(`gc objects   ${before.objects} → ${after.objects}`)
     console.log(`tasks        ${before.tasks} → ${after.tasks}`)
