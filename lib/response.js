@@ -3,7 +3,7 @@
 // What a handler answers. Buffered, or a stream whose body is read by one of next(), async iteration and stream().
 
 const { Readable } = require('node:stream')
-const { PythonHandlerError, shown } = require('./errors.js')
+const { PythonHandlerError } = require('./errors.js')
 const { Headers } = require('./headers.js')
 
 class Response {
@@ -21,7 +21,10 @@ class Response {
     this.status = status
     this.#headers = headers instanceof Headers ? headers : new Headers(headers)
     this.#body = body === undefined || body === null ? null : toBuffer(body)
-    this.#exception = exception === undefined || exception === null ? null : typeof exception === 'string' ? exception : shown(exception)
+    if (exception !== undefined && exception !== null && typeof exception !== 'string') {
+      throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`exception` must be a string')
+    }
+    this.#exception = exception ?? null
   }
 
   /**

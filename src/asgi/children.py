@@ -15,6 +15,9 @@ _UNIX = asyncio.unix_events._UnixSelectorEventLoop
 def use_asyncio(loop):
     """Makes `loop` start child processes as asyncio's own loop does."""
     loop._debug = False
+    # What asyncio's pidfd watcher (3.12) calls of its loop; uvloop has them by their public names.
+    loop._add_reader = loop.add_reader
+    loop._remove_reader = loop.remove_reader
     for owner, name in [
         (_BASE, "subprocess_exec"),
         (_BASE, "subprocess_shell"),
