@@ -201,7 +201,7 @@ function serverLine (scheme, authority) {
 function extraOf ({ rootPath, state, extensions }, docroot) {
   if (rootPath === undefined && docroot === null && state === undefined && extensions === undefined) return undefined
   if (rootPath !== undefined && typeof rootPath !== 'string') throw invalid('`rootPath` must be a string')
-  const parts = [`"rootPath":${JSON.stringify(rootPath ?? null)}`, `"docroot":${JSON.stringify(docroot)}`]
+  const parts = [`"rootPath":${JSON.stringify(rootPath?.toWellFormed() ?? null)}`, `"docroot":${JSON.stringify(docroot)}`]
   if (state !== undefined && state !== null) parts.push(`"state":${toJson('state', state)}`)
   if (extensions !== undefined && extensions !== null) parts.push(`"extensions":${toJson('extensions', extensions)}`)
   return `{${parts.join()}}`
