@@ -131,8 +131,8 @@ class PythonHandler {
     const service = this.#service
     const deadline = performance.now() + timeout
     for (const call of service.calls()) call.goAway()
-    // The last quarter is the application's own shutdown's.
-    await within(timeout * 3 / 4, service.idle())
+    // The last tenth is the application's own shutdown's.
+    await within(timeout * 9 / 10, service.idle())
     for (const call of service.calls()) call.abort(closed())
     const { environment, handle } = service
     const left = Math.max(0, deadline - performance.now())
