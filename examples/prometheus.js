@@ -68,13 +68,18 @@ function instrument (handler, { register = new Registry() } = {}) {
       if (start === undefined) return
       duration.observe({ method: request.method, status: request.response?.status ?? 'none' }, (performance.now() - start) / 1000)
     },
-    error: ({ error }) => errors.inc({ code: error?.code ?? error?.name ?? 'unknown' })
+    error: ({ error }) => errors.inc({ code: labelOf(error) })
   }
   for (const [name, listener] of Object.entries(listeners)) diagnostics.subscribe(`python-node:request:${name}`, listener)
   const stop = () => {
     for (const [name, listener] of Object.entries(listeners)) diagnostics.unsubscribe(`python-node:request:${name}`, listener)
   }
   return { register, stop }
+}
+
+/** The `code` of an abort's reason (a DOMException) is a number that says nothing. */
+function labelOf (error) {
+  return typeof error?.code === 'string' ? error.code : error?.name ?? 'unknown'
 }
 
 module.exports = { instrument }

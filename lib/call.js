@@ -122,7 +122,7 @@ class Call {
       ? (streamed ? notices.OF_STREAM : notices.OF_BUFFERED)
       : notices.capabilitiesOf(options, streamed)
     const id = this.#id = service.environment.nextId()
-    const failure = service.handle.submit(id, mode, capabilities, head, count, body, more || isWebSocket, extra)
+    const failure = service.native.submit(service.key, service.highWaterMark, id, mode, capabilities, head, count, body, more || isWebSocket, extra)
     // Used up: it is one object for all requests, and must not keep this one's body.
     crossing.body = crossing.source = crossing.extra = undefined
     if (failure) throw PythonHandlerError.fromNative(failure)

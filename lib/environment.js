@@ -20,20 +20,25 @@ const NOTICE = 7
 const FAILED = 8
 const LOADED = 9
 const STACK = 10
-const STRIDE = 6
+/** Fields of an event: kind, id (low, high), a, text (start, end), body (start, length). */
+const STRIDE = 8
+/** Instead of an end or a length: the start is an index in the array of values. */
+const OWN = -1
 
 /** One for each environment, whatever number of copies of this module it has loaded. */
 const kEnvironment = Symbol.for('@platformatic/python-node environment')
 
 class Environment {
   #calls = new Map()
+  /** The numbers of the batch that is delivered: shared with the native side, and with nobody else. */
+  #fields
   #lastId = 0
   /** The watchdog that has warned of a stuck Python, while it is stuck. */
   stuckSince = null
 
   constructor (native) {
     this.native = native
-    native.attach((events, shared) => this.#deliver(events, shared))
+    this.#fields = native.attach((count, text, shared, values) => this.#deliver(count, text, shared, values))
     // On the main thread this is the one event of every orderly end; workers end through their clean-up.
     if (isMainThread) process.on('exit', () => native.shutdown())
   }
@@ -107,12 +112,12 @@ class Environment {
     })
   }
 
-  #deliver (events, shared) {
+  #deliver (count, text, shared, values) {
     // Slices of one Buffer: transferring one would take the others away.
-    if (shared !== undefined && events.length > STRIDE) markAsUntransferable(shared.buffer)
-    for (let index = 0; index < events.length; index += STRIDE) {
+    if (shared !== undefined && count > 1) markAsUntransferable(shared.buffer)
+    for (let at = 0; at < count * STRIDE; at += STRIDE) {
       try {
-        this.#tell(events, index, shared)
+        this.#tell(at, text, shared, values)
       } catch (error) {
         // Thrown by a listener of the caller's: its uncaught exception, and nobody else's lost event.
         process.nextTick(() => { throw error })
@@ -121,24 +126,26 @@ class Environment {
   }
 
   /** Gives one event to its call. */
-  #tell (events, index, shared) {
-    const id = events[index + 1]
+  #tell (at, text, shared, values) {
+    const fields = this.#fields
+    const id = (fields[at + 1] >>> 0) + fields[at + 2] * 2 ** 32
     const call = this.#calls.get(id)
-    const a = events[index + 2]
+    const kind = fields[at]
+    const a = fields[at + 3]
     if (call === undefined) {
-      if (events[index] === NOTICE && a === ZERO_COPY_SEND) closeSlice(events[index + 3])
+      if (kind === NOTICE && a === ZERO_COPY_SEND) closeSlice(textOf(fields, at, text, values))
       return
     }
-    switch (events[index]) {
+    switch (kind) {
       case COMPLETE:
         this.#calls.delete(id)
-        call.complete(a, events[index + 3], bytesOf(events, index, shared))
+        call.complete(a, textOf(fields, at, text, values), bodyOf(fields, at, shared, values))
         break
       case HEAD:
-        call.head(a, events[index + 3])
+        call.head(a, textOf(fields, at, text, values))
         break
       case CHUNK:
-        call.chunk(bytesOf(events, index, shared))
+        call.chunk(bodyOf(fields, at, shared, values))
         break
       case END:
         this.#calls.delete(id)
@@ -148,26 +155,26 @@ class Environment {
         call.drained()
         break
       case MESSAGE:
-        call.message(a === 1, bytesOf(events, index, shared))
+        call.message(a === 1, bodyOf(fields, at, shared, values))
         break
       case CLOSED:
         this.#calls.delete(id)
-        call.closed(a, events[index + 3])
+        call.closed(a, textOf(fields, at, text, values))
         break
       case NOTICE:
-        call.notice(a, events[index + 3])
+        call.notice(a, textOf(fields, at, text, values))
         break
       case FAILED:
         this.#calls.delete(id)
-        call.failed(PythonHandlerError.fromNative(a))
+        call.failed(PythonHandlerError.fromNative(values[a]))
         break
       case STACK:
         this.#calls.delete(id)
-        call.stack(a)
+        call.stack(values[a])
         break
       case LOADED:
         this.#calls.delete(id)
-        call.loaded(a)
+        call.loaded(a === OWN ? undefined : values[a])
         break
     }
   }
@@ -178,17 +185,18 @@ function closeSlice (text) {
   fs.close(JSON.parse(text).fd, () => {})
 }
 
-function bytesOf (events, index, shared) {
-  const length = events[index + 5]
-  const at = events[index + 4]
-  if (length < 0) return at
-  return length === 0 ? Buffer.alloc(0) : shared.subarray(at, at + length)
+function textOf (fields, at, text, values) {
+  const start = fields[at + 4]
+  const end = fields[at + 5]
+  if (end === OWN) return values[start]
+  return start === end ? '' : text.slice(start, end)
 }
 
-/** The one event of a batch that a waiting call got. */
-function readOne ({ events, shared }) {
-  if (events[0] === FAILED) throw PythonHandlerError.fromNative(events[2])
-  return { status: events[2], headers: events[3], body: bytesOf(events, 0, shared) }
+function bodyOf (fields, at, shared, values) {
+  const start = fields[at + 6]
+  const length = fields[at + 7]
+  if (length === OWN) return values[start]
+  return length === 0 ? Buffer.alloc(0) : shared.subarray(start, start + length)
 }
 
-module.exports = { Environment, readOne }
+module.exports = { Environment }

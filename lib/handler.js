@@ -7,7 +7,7 @@ const os = require('node:os')
 const { checkSignal } = require('./abort.js')
 const { Call } = require('./call.js')
 const { cross } = require('./crossing.js')
-const { Environment, readOne } = require('./environment.js')
+const { Environment } = require('./environment.js')
 const { PythonHandlerError } = require('./errors.js')
 const { fetch } = require('./fetch.js')
 const { findInterpreter, findInterpreterAsync } = require('./interpreter.js')
@@ -104,8 +104,7 @@ class PythonHandler {
     const { handle, responseTimeout } = this.#service
     const answer = handle.submitSync(head, count, body, extra, responseTimeout)
     if (answer.code !== undefined) throw PythonHandlerError.fromNative(answer)
-    const { status, headers, body: received } = readOne(answer)
-    return Response.received(status, headers, received, null)
+    return Response.received(answer.status, answer.headers, answer.body, null)
   }
 
   connect (target, options) {

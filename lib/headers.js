@@ -47,15 +47,21 @@ function valueText (name, value) {
     `invalid value of header \`${name}\`: it must be a string, not ${value === null ? 'null' : typeof value}`)
 }
 
+/** Of headers that were not filled yet. */
+const NONE = Object.freeze([])
+
 class Headers {
   /** Alternating names and values. */
   #list
   /** `name\nvalue\n…` as it came from the application, until somebody looks. */
   #text
+  /** Alternating names and values as Node's parser gave them, until somebody looks. */
+  #raw
 
   constructor (init) {
     this.#text = undefined
-    this.#list = []
+    this.#raw = undefined
+    this.#list = NONE
     if (init === undefined || init === null) return
     if (typeof init !== 'object' && typeof init !== 'function') {
       throw new PythonHandlerError('ERR_PYTHON_INVALID_HEADER', `headers must be an object or pairs, not ${typeof init}`)
@@ -76,17 +82,32 @@ class Headers {
     return headers
   }
 
-  /** Alternating names and values: not to be changed. */
-  static list (headers) {
-    return headers.#read()
+  /** @param {string[]} list alternating names and values of any case, as `rawHeaders` of a Node request: not to be changed */
+  static fromRaw (list) {
+    const headers = new Headers()
+    headers.#raw = list
+    return headers
   }
 
+  /** Alternating names and values, the names of any case: not to be changed. */
+  static list (headers) {
+    return headers.#raw ?? headers.#read()
+  }
+
+  /** Alternating lower-case names and values: not to be changed, but by `#appendAll`. */
   #read () {
     if (this.#text !== undefined) {
       const list = this.#text.split('\n')
       list.pop()
       this.#list = list
       this.#text = undefined
+    } else if (this.#raw !== undefined) {
+      const raw = this.#raw
+      this.#raw = undefined
+      this.#list = []
+      for (let index = 0; index < raw.length; index += 2) this.#appendAll(raw[index], raw[index + 1])
+    } else if (this.#list === NONE) {
+      this.#list = []
     }
     return this.#list
   }
@@ -101,12 +122,13 @@ class Headers {
   #appendAll (name, value) {
     if (value === undefined) return
     const lower = headerName(name)
+    const list = this.#read()
     if (Array.isArray(value)) {
       // All are checked before one is added.
       const values = value.map(item => headerValue(lower, item))
-      for (const item of values) this.#list.push(lower, item)
+      for (const item of values) list.push(lower, item)
     } else {
-      this.#list.push(lower, headerValue(lower, value))
+      list.push(lower, headerValue(lower, value))
     }
   }
 
@@ -191,7 +213,7 @@ class Headers {
   }
 
   clear () {
-    this.#text = undefined
+    this.#text = this.#raw = undefined
     this.#list = []
   }
 

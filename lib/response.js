@@ -6,6 +6,8 @@ const { Readable } = require('node:stream')
 const { PythonHandlerError } = require('./errors.js')
 const { Headers } = require('./headers.js')
 
+const RECEIVED = Symbol('received')
+
 class Response {
   #status
   #headers
@@ -17,6 +19,11 @@ class Response {
   #given = false
 
   constructor (options) {
+    // What came from an application is checked already, and filled in by `received`.
+    if (options === RECEIVED) {
+      this.#exception = null
+      return
+    }
     const { status = 200, headers, body, exception } = options ?? {}
     this.status = status
     this.#headers = headers instanceof Headers ? headers : new Headers(headers)
@@ -34,7 +41,7 @@ class Response {
    * @param {import('./body-reader.js').BodyReader | null} reader
    */
   static received (status, headers, body, reader) {
-    const response = new Response(EMPTY)
+    const response = new Response(RECEIVED)
     response.#status = status
     response.#headers = Headers.fromText(headers)
     response.#body = body
@@ -133,8 +140,6 @@ class Response {
     return `Response ${inspect(this.toJSON(), options)}`
   }
 }
-
-const EMPTY = Object.freeze({})
 
 function toBuffer (body) {
   if (Buffer.isBuffer(body)) return body

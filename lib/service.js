@@ -27,6 +27,9 @@ class Service {
   constructor ({ options, native, handle }) {
     this.native = native
     this.handle = handle
+    /** What the native side calls the application, and the bytes that may wait on either side of a body. */
+    this.key = handle.key
+    this.highWaterMark = options.highWaterMark
     this.environment = Environment.of(native)
     this.limits = new Limits(options)
     this.responseTimeout = options.responseTimeout

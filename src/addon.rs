@@ -1,7 +1,7 @@
 //! The surface that `lib/` calls: thin, unchecked by itself, not public. `lib/handler.js` is its only user.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use napi::bindgen_prelude::{FromNapiValue, Object, Unknown};
@@ -15,14 +15,13 @@ use crate::exchange::{
     SyncReply,
 };
 use crate::js::environment::Environment;
-use crate::js::events::EventWriter;
-use crate::js::{arguments, failure};
+use crate::js::{arguments, events, failure};
 use crate::python::loader::Target;
 use crate::python::{exit, stack};
 use crate::target::PythonHandlerTarget;
 
 /// Names applications; never used twice.
-static NEXT_APPLICATION: AtomicUsize = AtomicUsize::new(0);
+static NEXT_APPLICATION: AtomicU32 = AtomicU32::new(0);
 
 /// What a handler needs, checked and completed by `lib/options.js`.
 #[napi(object, object_to_js = false)]
@@ -64,7 +63,9 @@ pub struct NativeOptions {
 /// An application in the process's Python.
 #[napi]
 pub struct PythonHandler {
-    key: usize,
+    /// Names its application, for `submit`.
+    #[napi(readonly)]
+    pub key: u32,
     high_water_mark: usize,
     handle: Arc<EventLoopHandle>,
     options: ApplicationOptions,
@@ -148,7 +149,9 @@ impl PythonHandler {
         let id = to_id(id);
         environment.enter_pending(&env, id);
         let queue = Arc::clone(&environment.queue);
-        self.handle.load(self.key, self.options.clone(), move |result| queue.push(id, Event::Loaded(result)));
+        self.handle.load(self.key as usize, self.options.clone(), move |result| {
+            queue.push(id, Event::Loaded(result))
+        });
         Ok(())
     }
 
@@ -157,7 +160,8 @@ impl PythonHandler {
     pub fn load_sync<'env>(&self, env: &'env Env) -> Result<Option<Object<'env>>> {
         let reply = Arc::new(SyncReply::default());
         let own = Arc::clone(&reply);
-        self.handle.load(self.key, self.options.clone(), move |result| own.fill(Event::Loaded(result)));
+        self.handle
+            .load(self.key as usize, self.options.clone(), move |result| own.fill(Event::Loaded(result)));
         match reply.wait(None) {
             Some(Event::Loaded(Err(error))) => failed(env, &error),
             _ => Ok(None),
@@ -171,7 +175,7 @@ impl PythonHandler {
         let id = to_id(id);
         environment.enter_pending(&env, id);
         let queue = Arc::clone(&environment.queue);
-        self.handle.ready(self.key, move |result| queue.push(id, Event::Loaded(result)));
+        self.handle.ready(self.key as usize, move |result| queue.push(id, Event::Loaded(result)));
         Ok(())
     }
 
@@ -182,58 +186,11 @@ impl PythonHandler {
         let id = to_id(id);
         environment.enter_pending(&env, id);
         let queue = Arc::clone(&environment.queue);
-        self.handle.unload(self.key, move |result| queue.push(id, Event::Loaded(result)));
+        self.handle.unload(self.key as usize, move |result| queue.push(id, Event::Loaded(result)));
         Ok(())
     }
 
-    /// Gives a request to the application. `more`: the body will be written. Returns what is wrong with it, if anything is.
-    #[napi(catch_unwind)]
-    pub fn submit<'env>(
-        &self,
-        env: &'env Env,
-        id: f64,
-        mode: u32,
-        capabilities: u32,
-        head: Unknown<'env>,
-        headers: u32,
-        body: Unknown<'env>,
-        more: bool,
-        extra: Option<String>,
-    ) -> Result<Option<Object<'env>>> {
-        let environment = Environment::current()?;
-        // SAFETY: all values belong to this call.
-        let (head, body) =
-            unsafe { (arguments::latin1(env.raw(), head.raw())?, arguments::bytes(env.raw(), body.raw())?) };
-        let head = match RequestHead::parse(head, headers as usize, extra) {
-            Ok(head) => head,
-            Err(error) => return failed(env, &error),
-        };
-        let mode = match mode {
-            0 => Mode::Buffered,
-            1 => Mode::Stream,
-            _ => Mode::WebSocket,
-        };
-        let body = if more { None } else { Some(body.unwrap_or_default()) };
-        let delivery = Delivery::Queue(Arc::clone(&environment.queue));
-        let id = to_id(id);
-        log::debug!("request {id}: accepted");
-        let exchange = Exchange::new(
-            id,
-            self.key,
-            mode,
-            Capabilities(capabilities),
-            self.high_water_mark,
-            body,
-            delivery,
-            Arc::clone(self.handle.queue()),
-        );
-        environment.enter(env);
-        environment.insert(Arc::clone(&exchange));
-        self.handle.queue().push(LoopMessage::Begin { half: AppHalf::new(exchange), head });
-        Ok(None)
-    }
-
-    /// Gives a request to the application and waits. Returns a batch of one event, or what went wrong.
+    /// Gives a request to the application and waits. Returns `{ status, headers, body }`, or what went wrong.
     #[napi(catch_unwind)]
     pub fn submit_sync<'env>(
         &self,
@@ -254,7 +211,7 @@ impl PythonHandler {
         let reply = Arc::new(SyncReply::default());
         let exchange = Exchange::new(
             0,
-            self.key,
+            self.key as usize,
             Mode::Buffered,
             Capabilities(0),
             self.high_water_mark,
@@ -273,22 +230,24 @@ impl PythonHandler {
             )]
             return failure::object(env, &HandlerError::ResponseTimeout(timeout as u64));
         };
-        let mut writer = EventWriter::new(env, 1)?;
-        writer.push(0, event)?;
-        let [events, shared] = writer.finish()?;
-        let mut batch = Object::new(env)?;
-        // SAFETY: both were made in this call.
-        unsafe {
-            batch.set("events", Unknown::from_napi_value(env.raw(), events)?)?;
-            batch.set("shared", Unknown::from_napi_value(env.raw(), shared)?)?;
+        let (head, body) = match event {
+            Event::Complete { head, body } => (head, body),
+            Event::Failed(error) => return failure::object(env, &error),
+            _ => return failure::object(env, &HandlerError::NoResponse),
+        };
+        let values = events::response(env, &head, body)?;
+        let mut response = Object::new(env)?;
+        for (key, value) in ["status", "headers", "body"].into_iter().zip(values) {
+            // SAFETY: made in this call.
+            response.set(key, unsafe { Unknown::from_napi_value(env.raw(), value)? })?;
         }
-        Ok(batch)
+        Ok(response)
     }
 }
 
 impl Drop for PythonHandler {
     fn drop(&mut self) {
-        self.handle.unload(self.key, |_| {});
+        self.handle.unload(self.key as usize, |_| {});
     }
 }
 
@@ -301,10 +260,66 @@ fn to_id(id: f64) -> u64 {
     id as u64
 }
 
-/// Connects this Node environment: `callback(events, shared)` gets what happens. Called once.
+/// Connects this Node environment: `callback(count, text, shared, values)` gets what happens, with the returned array.
+/// Called once. See `src/js/events.rs`.
 #[napi(catch_unwind)]
-pub fn attach(env: Env, callback: Unknown<'_>) -> Result<()> {
-    Environment::attach(&env, callback.raw())
+pub fn attach<'env>(env: &'env Env, callback: Unknown<'env>) -> Result<Unknown<'env>> {
+    let fields = Environment::attach(env, callback.raw())?;
+    // SAFETY: made in this call.
+    unsafe { Unknown::from_napi_value(env.raw(), fields) }
+}
+
+/// Gives a request to the application with this `key`. `more`: the body will be written. `mark`: bytes that may wait on
+/// either side of a body. Returns what is wrong with it, if anything is.
+///
+/// A function, not a method: what Node-API asks of a method's object costs as much as the rest of the crossing.
+#[napi(catch_unwind)]
+pub fn submit<'env>(
+    env: &'env Env,
+    key: u32,
+    mark: u32,
+    id: f64,
+    mode: u32,
+    capabilities: u32,
+    head: Unknown<'env>,
+    headers: u32,
+    body: Unknown<'env>,
+    more: bool,
+    extra: Option<String>,
+) -> Result<Option<Object<'env>>> {
+    let environment = Environment::current()?;
+    // SAFETY: all values belong to this call.
+    let (head, body) =
+        unsafe { (arguments::latin1(env.raw(), head.raw())?, arguments::bytes(env.raw(), body.raw())?) };
+    let head = match RequestHead::parse(head, headers as usize, extra) {
+        Ok(head) => head,
+        Err(error) => return failed(env, &error),
+    };
+    let Some(queue) = EventLoopHandle::current_queue() else {
+        return failed(env, &HandlerError::Closed("the Python side does not run"));
+    };
+    let mode = match mode {
+        0 => Mode::Buffered,
+        1 => Mode::Stream,
+        _ => Mode::WebSocket,
+    };
+    let body = if more { None } else { Some(body.unwrap_or_default()) };
+    let id = to_id(id);
+    log::debug!("request {id}: accepted");
+    let exchange = Exchange::new(
+        id,
+        key as usize,
+        mode,
+        Capabilities(capabilities),
+        mark as usize,
+        body,
+        Delivery::Queue(Arc::clone(&environment.queue)),
+        Arc::clone(&queue),
+    );
+    environment.enter(env);
+    environment.insert(Arc::clone(&exchange));
+    queue.push(LoopMessage::Begin { half: AppHalf::new(exchange), head });
+    Ok(None)
 }
 
 /// Adds to a request body, or sends a WebSocket message. False: wait for the drain event.

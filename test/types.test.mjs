@@ -29,7 +29,7 @@ const read = name => fs.readFileSync(path.join(ROOT, name), 'utf8')
 
 /** Methods between the modules of lib/, which JavaScript cannot hide: static ones, and those of the WebSocket. */
 const INTERNAL = {
-  Headers: ['fromText', 'list'],
+  Headers: ['fromRaw', 'fromText', 'list'],
   PythonHandler: ['serviceOf'],
   Python: ['serviceOf'],
   PythonHandlerError: ['fromNative'],

@@ -8,8 +8,8 @@
 
 const { Http2ServerRequest, Http2ServerResponse, constants: { NGHTTP2_INTERNAL_ERROR } } = require('node:http2')
 const { PythonHandlerError } = require('../errors.js')
-const { Request } = require('../request.js')
-const { ClientSignal, clientDisconnected } = require('./client-signal.js')
+const { Headers } = require('../headers.js')
+const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
 const { Failure } = require('./failure.js')
 const { RequestBody } = require('./request-body.js')
@@ -29,6 +29,7 @@ class Exchange {
   #connection = null
   #signal = new ClientSignal()
   #requestBody = null
+  /** The application has not answered yet: what is wrong with a header is wrong with the client's. */
   #building = true
   #takesTrailers = false
   /** The last byte was handed to Node. */
@@ -64,9 +65,8 @@ class Exchange {
       if (res.socket === null) connection.watch(this)
       const body = head.hasBody ? await this.#takeBody(head) : NO_BODY
       if (this.#closed) return
-      const request = new Request(this.#describe(head, body))
+      const response = await this.#service.handler.handleStream(this.#describe(head, body), this.#options(head))
       this.#building = false
-      const response = await this.#service.handler.handleStream(request, this.#options(head))
       if (this.#closed || res.writableEnded) return
       await this.#deliver(response)
     } catch (error) {
@@ -155,7 +155,7 @@ class Exchange {
     const request = {
       method: req.method,
       url: head.url,
-      headers: head.headers,
+      headers: Headers.fromRaw(head.headers),
       body,
       socket: typeof ip === 'string' && ip !== facts.remoteAddress
         ? { ...facts, remoteAddress: ip, remotePort: 0, remoteFamily: ip.includes(':') ? 'IPv6' : 'IPv4' }

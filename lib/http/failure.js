@@ -31,7 +31,7 @@ class Failure {
   error
   status
 
-  /** `building`: the error came from making the `Request`, so the client sent what it complains of. */
+  /** `building`: the error came before the application's answer, so the client sent what it complains of. */
   constructor (error, building) {
     const code = error?.code
     this.error = error

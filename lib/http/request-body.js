@@ -1,6 +1,6 @@
 'use strict'
 
-const { clientDisconnected } = require('./client-signal.js')
+const { clientDisconnected } = require('../client-signal.js')
 
 /**
  * The body of a Node request as an async iterable, read when the handler asks for more, so that TCP holds a

@@ -17,7 +17,7 @@ class RequestHead {
   url
   /** Where Express or Connect mounted the listener, decoded; '' at the root. */
   rootPath = ''
-  /** `[name, value]` in the order received. */
+  /** Alternating names and values in the order received. */
   headers
   /** Whether a body follows. */
   hasBody = false
@@ -35,54 +35,52 @@ class RequestHead {
 
   #readHttp1 (req) {
     const { rawHeaders } = req
-    const headers = []
-    let host = null
-    let coding = null
-    let length = null
+    // Where their values are.
+    let host = -1
+    let coding = -1
+    let length = -1
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const name = rawHeaders[i]
-      const pair = [name, rawHeaders[i + 1]]
-      headers.push(pair)
       // Only names of these lengths can be one of these: no lower-casing for the others.
       switch (name.length) {
         case 2:
-          if (name.toLowerCase() === 'te') this.takesTrailers ||= TRAILERS.test(pair[1])
+          if (name.toLowerCase() === 'te') this.takesTrailers ||= TRAILERS.test(rawHeaders[i + 1])
           break
         case 4:
-          if (name.toLowerCase() === 'host') host = only(host, pair)
+          if (name.toLowerCase() === 'host') host = only(host, name, i)
           break
         case 6:
-          if (name.toLowerCase() === 'expect') this.expectsContinue = pair[1].toLowerCase() === '100-continue'
+          if (name.toLowerCase() === 'expect') this.expectsContinue = rawHeaders[i + 1].toLowerCase() === '100-continue'
           break
         case 14:
-          if (name.toLowerCase() === 'content-length') length = only(length, pair)
+          if (name.toLowerCase() === 'content-length') length = only(length, name, i)
           break
         case 17:
-          if (name.toLowerCase() === 'transfer-encoding') coding = only(coding, pair)
+          if (name.toLowerCase() === 'transfer-encoding') coding = only(coding, name, i)
           break
       }
     }
-    this.headers = headers
+    this.headers = rawHeaders
     // Trailers end a chunked body, which HTTP/1.0 does not have.
     if (req.httpVersionMinor === 0) this.takesTrailers = false
-    if (coding !== null) {
-      if (length !== null) throw refusal('`content-length` and `transfer-encoding` in one request')
+    if (coding !== -1) {
+      if (length !== -1) throw refusal('`content-length` and `transfer-encoding` in one request')
       // RFC 9112, 6.1: the framing of such a message counts as faulty.
       if (req.httpVersionMinor === 0) throw refusal('`transfer-encoding` in an HTTP/1.0 request')
-      if (coding[1].trim().toLowerCase() !== 'chunked') {
-        throw new PythonHandlerError('ERR_PYTHON_UNSUPPORTED_CODING', `transfer coding is not supported: ${coding[1]}`)
+      if (rawHeaders[coding].trim().toLowerCase() !== 'chunked') {
+        throw new PythonHandlerError('ERR_PYTHON_UNSUPPORTED_CODING', `transfer coding is not supported: ${rawHeaders[coding]}`)
       }
       this.hasBody = true
-    } else if (length !== null) {
-      if (!DIGITS.test(length[1])) throw refusal(`\`content-length\` is not a number: ${length[1]}`)
-      this.contentLength = Number(length[1])
+    } else if (length !== -1) {
+      const digits = rawHeaders[length]
+      if (!DIGITS.test(digits)) throw refusal(`\`content-length\` is not a number: ${digits}`)
+      this.contentLength = Number(digits)
       this.hasBody = this.contentLength > 0
     }
     const authority = this.#readTarget(req)
     // RFC 9112, 3.2.2: the authority of an absolute target counts, not the Host header.
     if (authority !== null) {
-      if (host === null) headers.unshift(['Host', authority])
-      else host[1] = authority
+      this.headers = host === -1 ? ['Host', authority, ...rawHeaders] : rawHeaders.with(host, authority)
     }
   }
 
@@ -96,11 +94,11 @@ class RequestHead {
       if (name === ':authority') authority = value
       else if (name === 'te') this.takesTrailers ||= TRAILERS.test(value)
       else if (name === 'expect') this.expectsContinue = value.toLowerCase() === '100-continue'
-      if (name[0] !== ':') headers.push([name, value])
+      if (name[0] !== ':') headers.push(name, value)
     }
     this.headers = authority === null
       ? headers
-      : [['host', authority], ...headers.filter(([name]) => name !== 'host')]
+      : ['host', authority, ...headers.filter((_, i) => headers[i & ~1] !== 'host')]
     this.hasBody = !req.stream.endAfterHeaders
     this.#readTarget(req)
   }
@@ -158,9 +156,10 @@ function decoded (prefix) {
   }
 }
 
-function only (before, pair) {
-  if (before !== null) throw refusal(`repeated header: ${pair[0]}`)
-  return pair
+/** Where the value of the header at `at` is: there must have been none before. */
+function only (before, name, at) {
+  if (before !== -1) throw refusal(`repeated header: ${name}`)
+  return at + 1
 }
 
 function refusal (message) {

@@ -8,6 +8,7 @@
 
 const { ServerResponse, validateHeaderName, validateHeaderValue } = require('node:http')
 const { PythonHandlerError } = require('../errors.js')
+const { Headers } = require('../headers.js')
 
 const DIGITS = /^\d+$/
 
@@ -36,7 +37,11 @@ class ResponseHead {
     this.status = status
     this.bodiless = req.method === 'HEAD' || status === 204 || status === 304
     const http2 = req.httpVersionMajor === 2
-    for (const [name, value] of response.headers) {
+    const { headers } = response
+    const list = headers instanceof Headers ? Headers.list(headers) : [...headers].flat()
+    for (let i = 0; i < list.length; i += 2) {
+      const name = list[i]
+      const value = list[i + 1]
       if (name === 'content-length') {
         if (!this.#readLength(value)) continue
       } else if (LEFT_TO_NODE.has(name)) {
@@ -56,8 +61,7 @@ class ResponseHead {
     const lines = this.#lines
     if (length !== -1 && this.contentLength === -1) lines.push('content-length', String(length))
     else if (takesTrailers && this.#endsWithTrailers(req)) lines.push(...this.#trailerLines)
-    if (req.httpVersionMajor === 1 && res.writeHead === ServerResponse.prototype.writeHead &&
-        res.getHeaderNames().length === 0) {
+    if (req.httpVersionMajor === 1 && res.writeHead === ServerResponse.prototype.writeHead && !hasHeaders(res)) {
       res.writeHead(this.status, lines)
     } else {
       this.#writeOverOthers(res)
@@ -101,6 +105,13 @@ class ResponseHead {
     this.contentLength = length
     return !repeated && this.status !== 204
   }
+}
+
+/** Whether others have set any. */
+function hasHeaders (res) {
+  const headers = res.getHeaders()
+  for (const _ in headers) return true
+  return false
 }
 
 function invalid (message) {

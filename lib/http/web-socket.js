@@ -9,8 +9,9 @@
 const { Call, MESSAGE_COST } = require('../call.js')
 const { PythonHandlerError } = require('../errors.js')
 const { PythonHandler } = require('../handler.js')
+const { Headers } = require('../headers.js')
 const { Request } = require('../request.js')
-const { ClientSignal, clientDisconnected } = require('./client-signal.js')
+const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
 const { Failure, logFailure } = require('./failure.js')
 const { RequestHead } = require('./request-head.js')
@@ -206,7 +207,7 @@ class Upgrade {
     return new Request({
       method: 'GET',
       url,
-      headers,
+      headers: Headers.fromRaw(headers),
       websocket: true,
       socket: connection?.facts,
       httpVersion: req.httpVersion,

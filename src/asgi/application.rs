@@ -68,6 +68,8 @@ pub(crate) struct Application {
     pub(super) callable: Py<PyAny>,
     /// Each request's `state` is a shallow copy of it.
     pub(super) state: Py<PyDict>,
+    /// What `scope["extensions"]["python_node"]` is a copy of.
+    pub(super) extension: Py<PyDict>,
     /// What the handler asked for.
     pub(super) options: ApplicationOptions,
     /// How far it is.

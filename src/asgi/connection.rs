@@ -210,16 +210,14 @@ impl Connection {
 
     /// The application's task has ended.
     pub(super) fn task_done(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
-        if task.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
-            self.ended(py, Ending::Cancelled);
-            return Ok(());
-        }
-        let raised = task.call_method0(intern!(py, "exception"))?;
-        if raised.is_none() {
-            self.ended(py, Ending::Returned);
-        } else {
-            self.ended(py, Ending::Raised(PyErr::from_value(raised)));
-        }
+        let ending = match task.call_method0(intern!(py, "exception")) {
+            Ok(none) if none.is_none() => Ending::Returned,
+            Ok(raised) => Ending::Raised(PyErr::from_value(raised)),
+            // A cancelled task raises CancelledError here.
+            Err(_) if task.call_method0(intern!(py, "cancelled"))?.is_truthy()? => Ending::Cancelled,
+            Err(error) => return Err(error),
+        };
+        self.ended(py, ending);
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use slab::Slab;
 
 use super::application::{Application, ApplicationOptions, LifespanMode, Phase};
 use super::connection::{Connection, Ending, Protocol};
+use super::cork::Cork;
 use super::http::HttpConnectionScope;
 use super::lifespan::{Lifespan, Tell};
 use super::message::type_name;
@@ -63,6 +64,7 @@ pub(super) struct EventLoop {
     queue: Arc<LoopQueue>,
     wake: Box<dyn Acknowledge>,
     waiting: Mutex<VecDeque<LoopMessage>>,
+    cork: Mutex<Cork>,
     connections: Mutex<Slab<Arc<Connection>>>,
     applications: Mutex<HashMap<usize, Arc<Application>>>,
     held: Mutex<Vec<Arc<Connection>>>,
@@ -139,6 +141,7 @@ impl EventLoop {
             queue,
             wake,
             waiting: Mutex::default(),
+            cork: Mutex::default(),
             connections: Mutex::default(),
             applications: Mutex::default(),
             held: Mutex::default(),
@@ -176,16 +179,26 @@ impl EventLoop {
 
     fn drain(&self, py: Python<'_>) {
         self.wake.acknowledge();
+        // Only where an application runs the loop inside the loop.
+        self.cork.lock().take_off();
         let mut batch = Vec::new();
         self.queue.drain(&mut batch);
         let mut waiting = std::mem::take(&mut *self.waiting.lock());
         waiting.extend(batch);
         for _ in 0..BATCH {
             let Some(message) = waiting.pop_front() else { break };
+            if let LoopMessage::Begin { half, .. } = &message
+                && !waiting.is_empty()
+                && let Some(queue) = half.completions()
+            {
+                self.cork.lock().put_on(queue);
+            }
             if let Err(error) = self.dispatch(py, message) {
                 exception::log(py, "internal error in python-node", &error);
             }
+            self.cork.lock().step();
         }
+        self.cork.lock().take_off();
         if !waiting.is_empty() {
             *self.waiting.lock() = waiting;
             self.wake.repeat();
@@ -268,7 +281,7 @@ impl EventLoop {
                 return Ok(());
             }
         };
-        if !awaitable.hasattr(intern!(py, "__await__"))? {
+        if !self.tasks.is_coroutine(&awaitable) && !awaitable.hasattr(intern!(py, "__await__"))? {
             connection.ended(py, Ending::NotAwaitable(type_name(&awaitable)));
             return Ok(());
         }
@@ -368,10 +381,13 @@ impl EventLoop {
         exit::register();
         let internal = |error: PyErr| HandlerError::Internal(exception::describe(py, &error).traceback);
         let state = self.initial_state(py, options.state.as_deref()).map_err(internal)?;
+        let extension = PyDict::new(py);
+        extension.set_item(intern!(py, "docroot"), &options.docroot).map_err(internal)?;
         let lifespan = options.lifespan;
         let application = Arc::new(Application {
             callable,
             state,
+            extension: extension.unbind(),
             options,
             phase: Mutex::new(Phase::Starting { requests: Vec::new(), ready: Vec::new() }),
             lifespan: Mutex::new(None),

@@ -124,6 +124,11 @@ impl EventLoopHandle {
         }
     }
 
+    /// The way to the Python thread, if it was started.
+    pub(crate) fn current_queue() -> Option<Arc<LoopQueue>> {
+        HANDLE.lock().as_ref().map(|handle| Arc::clone(&handle.queue))
+    }
+
     /// The way to the Python thread.
     pub(crate) fn queue(&self) -> &Arc<LoopQueue> {
         &self.queue

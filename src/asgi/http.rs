@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use parking_lot::Mutex;
 use percent_encoding::percent_decode;
@@ -14,7 +15,7 @@ use super::application::Application;
 use super::http_method::HttpMethod;
 use super::http_version::HttpVersion;
 use super::info::AsgiInfo;
-use super::message::{FileSlice, SentMessage};
+use super::message::{FileSlice, SentMessage, is};
 use super::order;
 use crate::exchange::{Capabilities, NoticeKind, RequestHead, ResponseHead};
 
@@ -36,11 +37,36 @@ const EXTENSIONS: [(NoticeKind, &str); 6] = [
 /// Longest header name that is kept.
 const NAME_LENGTH_KEPT: usize = 64;
 
+type Names = HashMap<Box<[u8]>, Py<PyBytes>, BuildHasherDefault<NameHasher>>;
+
+/// FNV-1a over eight bytes at a time. Not proof against chosen names: of those few are kept.
+#[derive(Default)]
+struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        const PRIME: u64 = 0x0100_0000_01b3;
+        for part in bytes.chunks(size_of::<u64>()) {
+            let mut word = [0; size_of::<u64>()];
+            word[..part.len()].copy_from_slice(part);
+            self.0 = (self.0 ^ u64::from_le_bytes(word)).wrapping_mul(PRIME).rotate_left(29);
+        }
+    }
+}
+
 /// Makes connection scopes.
 pub(super) struct HttpConnectionScope {
     /// Every key, in the specification's order: a copy of it sizes and orders the new dict at once.
     template: Py<PyDict>,
-    names: Mutex<HashMap<Box<[u8]>, Py<PyBytes>>>,
+    /// The `asgi` entry.
+    info: Py<PyDict>,
+    /// The names of [`EXTENSIONS`], in their order.
+    extensions: [Py<PyString>; EXTENSIONS.len()],
+    names: Mutex<Names>,
 }
 
 /// What is true of a request besides its scope.
@@ -71,7 +97,9 @@ impl HttpConnectionScope {
         ] {
             template.set_item(PyString::intern(py, key), py.None())?;
         }
-        Ok(Self { template: template.unbind(), names: Mutex::new(HashMap::new()) })
+        let info = AsgiInfo::WWW.to_dict(py)?.unbind();
+        let extensions = EXTENSIONS.map(|(_, name)| PyString::intern(py, name).unbind());
+        Ok(Self { template: template.unbind(), info, extensions, names: Mutex::default() })
     }
 
     /// The scope of one request.
@@ -89,9 +117,9 @@ impl HttpConnectionScope {
         let method = HttpMethod::new(head.method());
         scope.set_item(intern!(py, "method"), method.to_python(py))?;
         let extensions = self.fill(py, &scope, application, head)?;
-        for (kind, name) in EXTENSIONS {
+        for ((kind, _), name) in EXTENSIONS.into_iter().zip(&self.extensions) {
             if capabilities.has(kind) {
-                extensions.set_item(PyString::intern(py, name), PyDict::new(py))?;
+                extensions.set_item(name, PyDict::new(py))?;
             }
         }
         Ok((scope, RequestFacts { is_head: method.is_head() }))
@@ -105,7 +133,7 @@ impl HttpConnectionScope {
         application: &Application,
         head: &RequestHead,
     ) -> PyResult<Bound<'py, PyDict>> {
-        scope.set_item(intern!(py, "asgi"), AsgiInfo::WWW.to_dict(py)?)?;
+        scope.set_item(intern!(py, "asgi"), self.info.bind(py).copy()?)?;
         scope.set_item(intern!(py, "http_version"), HttpVersion::parse(head.http_version()).to_python(py))?;
         scope.set_item(intern!(py, "scheme"), scheme(py, head.scheme()))?;
 
@@ -128,10 +156,7 @@ impl HttpConnectionScope {
         set_path(py, scope, &root_path, path)?;
         scope.set_item(intern!(py, "query_string"), PyBytes::new(py, query))?;
 
-        let headers = PyList::empty(py);
-        for (name, value) in head.headers() {
-            headers.append((self.name(py, name), PyBytes::new(py, value)))?;
-        }
+        let headers = self.headers(py, head)?;
         scope.set_item(intern!(py, "headers"), headers)?;
         let [client, client_port] = head.client();
         // A client has a port: 0 for one that nobody knows.
@@ -150,10 +175,9 @@ impl HttpConnectionScope {
         scope.set_item(intern!(py, "state"), state)?;
 
         let extensions = PyDict::new(py);
-        let ours = PyDict::new(py);
-        match own("docroot")? {
-            Some(docroot) => ours.set_item(intern!(py, "docroot"), docroot)?,
-            None => ours.set_item(intern!(py, "docroot"), &application.options.docroot)?,
+        let ours = application.extension.bind(py).copy()?;
+        if let Some(docroot) = own("docroot")? {
+            ours.set_item(intern!(py, "docroot"), docroot)?;
         }
         extensions.set_item(intern!(py, "python_node"), ours)?;
         if let Some(own) = own("extensions")? {
@@ -163,8 +187,15 @@ impl HttpConnectionScope {
         Ok(extensions)
     }
 
-    fn name<'py>(&self, py: Python<'py>, name: &[u8]) -> Bound<'py, PyBytes> {
+    fn headers<'py>(&self, py: Python<'py>, head: &RequestHead) -> PyResult<Bound<'py, PyList>> {
         let mut names = self.names.lock();
+        PyList::new(
+            py,
+            head.headers().map(|(name, value)| (Self::name(&mut names, py, name), PyBytes::new(py, value))),
+        )
+    }
+
+    fn name<'py>(names: &mut Names, py: Python<'py>, name: &[u8]) -> Bound<'py, PyBytes> {
         if let Some(known) = names.get(name) {
             return known.bind(py).clone();
         }
@@ -322,13 +353,13 @@ impl HttpSendMessage {
         capabilities: Capabilities,
     ) -> PyResult<Self> {
         let kind = message.kind()?;
-        if kind.eq(intern!(py, "http.response.body"))? {
+        if is(&kind, intern!(py, "http.response.body"))? {
             return Ok(Self::Body {
                 body: message.bytes(intern!(py, "body"))?.unwrap_or_default(),
                 more_body: message.flag(intern!(py, "more_body"))?,
             });
         }
-        if kind.eq(intern!(py, "http.response.start"))? {
+        if is(&kind, intern!(py, "http.response.start"))? {
             return Ok(Self::Start {
                 head: response_head(message, py)?,
                 // Only where they were announced: otherwise none will come.

@@ -10,6 +10,11 @@ pub(super) struct SentMessage<'a, 'py> {
     dict: &'a Bound<'py, PyDict>,
 }
 
+/// Whether a message's `type` is `name`. Most are the very object that the application's constants hold.
+pub(super) fn is(kind: &Bound<'_, PyAny>, name: &Bound<'_, PyString>) -> PyResult<bool> {
+    Ok(kind.is(name) || kind.eq(name)?)
+}
+
 /// The class's name, for a message to people.
 pub(super) fn type_name(value: &Bound<'_, PyAny>) -> String {
     value.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string())
@@ -192,9 +197,12 @@ impl<'a, 'py> SentMessage<'a, 'py> {
     /// # Errors
     /// `TypeError` or `ValueError` that names the header, never its value.
     pub(super) fn headers(&self, key: &Bound<'py, PyString>) -> PyResult<Vec<u8>> {
+        /// Of a header with its line breaks: a guess that spares the text from growing again and again.
+        const USUAL: usize = 48;
         let mut flat = Vec::new();
         if let Some(value) = self.get(key)? {
             if let Ok(list) = value.cast::<PyList>() {
+                flat.reserve(USUAL * list.len());
                 for pair in list.iter() {
                     push_header(&mut flat, &pair)?;
                 }

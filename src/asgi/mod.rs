@@ -48,6 +48,9 @@ mod sender;
 mod python_future_poller;
 
 #[cfg(feature = "addon")]
+mod cork;
+
+#[cfg(feature = "addon")]
 mod event_loop;
 
 #[cfg(feature = "addon")]

@@ -7,7 +7,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use super::application::Application;
 use super::http::{HttpConnectionScope, response_head};
-use super::message::SentMessage;
+use super::message::{SentMessage, is};
 use super::order;
 use crate::exchange::{Disconnect, Message, RequestHead, ResponseHead};
 
@@ -132,7 +132,7 @@ impl WebSocketSendMessage {
     /// `TypeError` or `ValueError` that says which part is wrong.
     pub(super) fn extract(message: &SentMessage<'_, '_>, py: Python<'_>) -> PyResult<Self> {
         let kind = message.kind()?;
-        if kind.eq(intern!(py, "websocket.send"))? {
+        if is(&kind, intern!(py, "websocket.send"))? {
             let bytes = message.bytes(intern!(py, "bytes"))?;
             let text = message.text(intern!(py, "text"))?;
             return match (bytes, text) {
@@ -141,19 +141,19 @@ impl WebSocketSendMessage {
                 _ => Err(PyValueError::new_err("`websocket.send` must have one of `bytes` and `text`")),
             };
         }
-        if kind.eq(intern!(py, "websocket.accept"))? {
+        if is(&kind, intern!(py, "websocket.accept"))? {
             return accept(message, py);
         }
-        if kind.eq(intern!(py, "websocket.close"))? {
+        if is(&kind, intern!(py, "websocket.close"))? {
             return Ok(Self::Close {
                 code: close_code(message.integer(intern!(py, "code"))?.unwrap_or(1000))?,
                 reason: close_reason(message.text(intern!(py, "reason"))?.unwrap_or_default())?,
             });
         }
-        if kind.eq(intern!(py, "websocket.http.response.start"))? {
+        if is(&kind, intern!(py, "websocket.http.response.start"))? {
             return Ok(Self::DenialStart(response_head(message, py)?));
         }
-        if kind.eq(intern!(py, "websocket.http.response.body"))? {
+        if is(&kind, intern!(py, "websocket.http.response.body"))? {
             return Ok(Self::DenialBody {
                 body: message.bytes(intern!(py, "body"))?.unwrap_or_default(),
                 more_body: message.flag(intern!(py, "more_body"))?,

@@ -16,13 +16,17 @@ pub(crate) struct CompletionQueue {
 struct State {
     events: Vec<(ExchangeId, Event)>,
     signalled: bool,
+    corked: bool,
     closed: bool,
 }
 
 impl CompletionQueue {
     /// A queue whose reader is woken by `signal`.
     pub(crate) fn new(signal: Box<dyn Signal>) -> Self {
-        Self { state: Mutex::new(State { events: Vec::new(), signalled: false, closed: false }), signal }
+        Self {
+            state: Mutex::new(State { events: Vec::new(), signalled: false, corked: false, closed: false }),
+            signal,
+        }
     }
 
     /// Appends an event and signals on the empty → signalled edge only. A closed queue drops it.
@@ -43,9 +47,25 @@ impl CompletionQueue {
             (event, _) => event,
         };
         state.events.push((id, event));
-        if !state.signalled {
+        if !state.signalled && !state.corked {
             state.signalled = true;
             // With the lock held: `close` takes it too, so the signal's target is alive here.
+            self.signal.raise();
+        }
+    }
+
+    /// No signal until [`Self::uncork`], which follows within microseconds: several events cost one.
+    pub(crate) fn cork(&self) {
+        self.state.lock().corked = true;
+    }
+
+    /// Signals if anything came meanwhile that nobody has drained.
+    pub(crate) fn uncork(&self) {
+        let mut state = self.state.lock();
+        state.corked = false;
+        if !state.events.is_empty() && !state.signalled && !state.closed {
+            state.signalled = true;
+            // With the lock held, as in `push`.
             self.signal.raise();
         }
     }

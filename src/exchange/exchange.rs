@@ -157,6 +157,14 @@ impl Exchange {
 
     // -------------------------------------------------------------- the Python side
 
+    /// Where the events go, if a Node environment's queue takes them.
+    pub(crate) fn completions(&self) -> Option<&Arc<CompletionQueue>> {
+        match &self.delivery {
+            Delivery::Queue(queue) => Some(queue),
+            Delivery::Sync(_) => None,
+        }
+    }
+
     /// Notes where the Python thread keeps what belongs to this request.
     pub(crate) fn attach(&self, slot: usize) {
         self.slot.store(slot + 1, Ordering::Release);

@@ -204,7 +204,7 @@ impl RequestHead {
     }
 
     /// Lower-case names and values as they came, in order, repeats kept.
-    pub(crate) fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub(crate) fn headers(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
         (FIXED_LINES..self.ends.len()).step_by(2).map(|index| (self.line(index), self.line(index + 1)))
     }
 }

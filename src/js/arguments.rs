@@ -1,6 +1,7 @@
 //! Reads what JavaScript passes, with as few crossings as there are values.
 
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::ptr;
 
 use napi::sys;
@@ -21,32 +22,29 @@ fn check(status: sys::napi_status, what: &str) -> Result<()> {
 /// # Safety
 /// `env` and `value` belong to the running call.
 pub(crate) unsafe fn latin1(env: sys::napi_env, value: sys::napi_value) -> Result<Vec<u8>> {
-    let mut text: Vec<u8> = Vec::with_capacity(USUAL_HEAD);
+    // On the stack: an allocation of this size is slow, and one of the right size is small.
+    let mut usual = [MaybeUninit::<u8>::uninit(); USUAL_HEAD];
     let mut length = 0;
     // SAFETY: the buffer has USUAL_HEAD bytes, of which Node writes at most that many with the final NUL.
     let status = unsafe {
-        sys::napi_get_value_string_latin1(env, value, text.as_mut_ptr().cast(), USUAL_HEAD, &raw mut length)
+        sys::napi_get_value_string_latin1(env, value, usual.as_mut_ptr().cast(), USUAL_HEAD, &raw mut length)
     };
     check(status, "a string")?;
-    if length == USUAL_HEAD - 1 {
-        // Perhaps cut: ask for the length and read again.
-        // SAFETY: a null buffer asks for the length only.
-        let status =
-            unsafe { sys::napi_get_value_string_latin1(env, value, ptr::null_mut(), 0, &raw mut length) };
-        check(status, "a string")?;
-        text = Vec::with_capacity(length + 1);
-        // SAFETY: the buffer has room for `length` bytes and the final NUL.
-        let status = unsafe {
-            sys::napi_get_value_string_latin1(
-                env,
-                value,
-                text.as_mut_ptr().cast(),
-                length + 1,
-                &raw mut length,
-            )
-        };
-        check(status, "a string")?;
+    if length < USUAL_HEAD - 1 {
+        // SAFETY: Node has written `length` bytes.
+        return Ok(unsafe { std::slice::from_raw_parts(usual.as_ptr().cast::<u8>(), length) }.to_vec());
     }
+    // Perhaps cut: ask for the length and read again.
+    // SAFETY: a null buffer asks for the length only.
+    let status =
+        unsafe { sys::napi_get_value_string_latin1(env, value, ptr::null_mut(), 0, &raw mut length) };
+    check(status, "a string")?;
+    let mut text: Vec<u8> = Vec::with_capacity(length + 1);
+    // SAFETY: the buffer has room for `length` bytes and the final NUL.
+    let status = unsafe {
+        sys::napi_get_value_string_latin1(env, value, text.as_mut_ptr().cast(), length + 1, &raw mut length)
+    };
+    check(status, "a string")?;
     // SAFETY: Node has written `length` bytes. test/request.test.mjs, long heads.
     unsafe { text.set_len(length) };
     Ok(text)

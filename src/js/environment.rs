@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::ffi::c_void;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use napi::sys;
 use napi::{Env, Error, Result, Status};
 
-use super::events::EventWriter;
+use super::events::{EventWriter, Fields};
 use crate::exchange::{CompletionQueue, Disconnect, Exchange, ExchangeId, Signal};
 
 thread_local! {
@@ -27,7 +28,8 @@ pub(crate) struct Environment {
     pub(crate) queue: Arc<CompletionQueue>,
     function: sys::napi_threadsafe_function,
     callback: sys::napi_ref,
-    requests: RefCell<HashMap<ExchangeId, Arc<Exchange>>>,
+    fields: Fields,
+    requests: RefCell<HashMap<ExchangeId, Arc<Exchange>, BuildHasherDefault<IdHasher>>>,
     /// Loads, and other things besides requests, that end with an event.
     pending: RefCell<HashSet<ExchangeId>>,
     /// Requests and loads that keep Node's event loop alive.
@@ -55,6 +57,28 @@ impl Signal for FunctionSignal {
     }
 }
 
+/// Hashes ids, which are counted up: nobody chooses them, so they need spreading only.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        /// 2^64 divided by the golden ratio: Fibonacci hashing.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        self.0 = id.wrapping_mul(SPREAD);
+    }
+}
+
 /// A slot for the queue's signal: the queue has to exist before the function that drains it.
 struct Context {
     queue: Arc<CompletionQueue>,
@@ -71,11 +95,12 @@ impl Environment {
         })
     }
 
-    /// Makes this thread's environment; `callback(events, shared)` gets its batches.
+    /// Makes this thread's environment; `callback(count, text, shared, values)` gets its batches, whose numbers are in
+    /// the array that this returns.
     ///
     /// # Errors
     /// What Node-API says.
-    pub(crate) fn attach(env: &Env, callback: sys::napi_value) -> Result<()> {
+    pub(crate) fn attach(env: &Env, callback: sys::napi_value) -> Result<sys::napi_value> {
         let raw = env.raw();
         let check = |status: sys::napi_status| {
             if status == sys::Status::napi_ok {
@@ -84,6 +109,7 @@ impl Environment {
                 Err(Error::new(status.into(), "cannot attach"))
             }
         };
+        let (fields, array) = Fields::new(env)?;
         let mut reference = ptr::null_mut();
         let mut name = ptr::null_mut();
         let mut function = ptr::null_mut();
@@ -115,11 +141,12 @@ impl Environment {
             queue,
             function,
             callback: reference,
+            fields,
             requests: RefCell::default(),
             pending: RefCell::default(),
             in_flight: Cell::new(0),
         })));
-        Ok(())
+        Ok(array)
     }
 
     /// Something besides a request begins that ends with an event.
@@ -181,8 +208,8 @@ impl Environment {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut writer = EventWriter::new(env, batch.len())?;
         let mut ended = 0;
+        let mut writer = EventWriter::new(env, &self.fields);
         for (id, event) in batch {
             let is_known = event.is_last()
                 && (self.requests.borrow_mut().remove(&id).is_some()
@@ -190,15 +217,24 @@ impl Environment {
             if is_known {
                 ended += 1;
             }
+            if writer.is_full() {
+                self.call(env, &writer.finish()?)?;
+                writer = EventWriter::new(env, &self.fields);
+            }
             writer.push(id, event)?;
         }
-        let arguments = writer.finish()?;
+        let called = self.call(env, &writer.finish()?);
+        self.leave(env, ended);
+        called
+    }
+
+    fn call(&self, env: &Env, arguments: &[sys::napi_value]) -> Result<()> {
         let raw = env.raw();
         let mut callback = ptr::null_mut();
         let mut receiver = ptr::null_mut();
         // SAFETY: the reference lives as long as the environment; the arguments belong to this scope. An
         // exception that the callback leaves pending is reported by Node as uncaught, as from any callback.
-        unsafe {
+        let status = unsafe {
             sys::napi_get_reference_value(raw, self.callback, &raw mut callback);
             sys::napi_get_undefined(raw, &raw mut receiver);
             sys::napi_call_function(
@@ -208,10 +244,12 @@ impl Environment {
                 arguments.len(),
                 arguments.as_ptr(),
                 ptr::null_mut(),
-            );
+            )
+        };
+        if status == sys::Status::napi_ok {
+            return Ok(());
         }
-        self.leave(env, ended);
-        Ok(())
+        Err(Error::new(status.into(), "cannot call into JavaScript"))
     }
 }
 

@@ -21,7 +21,13 @@ pub(crate) struct TaskStarter {
     wrap: Py<PyAny>,
     coroutine_class: Py<PyAny>,
     /// Before 3.12: the loop whose `call_soon` is shadowed, and the catcher.
-    catcher: Option<(Py<PyAny>, Py<FirstStep>)>,
+    catcher: Option<Catcher>,
+}
+
+/// What catches a new task's first step.
+struct Catcher {
+    event_loop: Py<PyAny>,
+    first_step: Py<FirstStep>,
 }
 
 /// Stands in for `loop.call_soon` while a task is made, and keeps what it is given.
@@ -61,7 +67,12 @@ impl TaskStarter {
             options.set_item("eager_start", true)?;
             None
         } else {
-            Some((event_loop.clone().unbind(), Py::new(py, FirstStep(Mutex::new(None)))?))
+            // Without a name each task formats one of its own, used or not; later versions do so when it is asked for.
+            options.set_item("name", "python-node")?;
+            Some(Catcher {
+                event_loop: event_loop.clone().unbind(),
+                first_step: Py::new(py, FirstStep(Mutex::new(None)))?,
+            })
         };
         let names = PyDict::new(py);
         py.run(WRAP, Some(&names), None)?;
@@ -75,28 +86,32 @@ impl TaskStarter {
         })
     }
 
+    /// Whether `awaitable` is the coroutine of an `async def`.
+    pub(crate) fn is_coroutine(&self, awaitable: &Bound<'_, PyAny>) -> bool {
+        awaitable.get_type().is(self.coroutine_class.bind(awaitable.py()))
+    }
+
     /// Starts a task for what the application returned.
     ///
     /// # Errors
     /// What making a task raises: `TypeError` if `awaitable` cannot be awaited.
     pub(crate) fn start(&self, py: Python<'_>, awaitable: Bound<'_, PyAny>) -> PyResult<Started> {
-        let coroutine = if awaitable.get_type().is(self.coroutine_class.bind(py)) {
-            awaitable
-        } else {
-            self.wrap.bind(py).call1((awaitable,))?
-        };
-        let Some((event_loop, catcher)) = &self.catcher else {
+        let coroutine =
+            if self.is_coroutine(&awaitable) { awaitable } else { self.wrap.bind(py).call1((awaitable,))? };
+        let Some(Catcher { event_loop, first_step }) = &self.catcher else {
             return match self.class.bind(py).call((coroutine,), Some(self.options.bind(py))) {
                 Ok(task) => Ok(Started::Task(task.unbind())),
                 Err(error) => Ok(Started::Raised(error)),
             };
         };
         let event_loop = event_loop.bind(py);
-        event_loop.setattr(intern!(py, "call_soon"), catcher)?;
+        // Put back as an attribute of the loop itself: adding and removing one each time would make its dict anew.
+        let call_soon = event_loop.getattr(intern!(py, "call_soon"))?;
+        event_loop.setattr(intern!(py, "call_soon"), first_step)?;
         let task = self.class.bind(py).call((coroutine,), Some(self.options.bind(py)));
-        event_loop.delattr(intern!(py, "call_soon"))?;
+        event_loop.setattr(intern!(py, "call_soon"), call_soon)?;
         let task = task?;
-        let caught = catcher.get().0.lock().take();
+        let caught = first_step.get().0.lock().take();
         let stepped = match caught {
             Some((step, Some(context))) => context.bind(py).call_method1(intern!(py, "run"), (step,)),
             Some((step, None)) => step.bind(py).call0(),

@@ -1,6 +1,6 @@
 'use strict'
 
-const { PythonHandlerError } = require('../errors.js')
+const { PythonHandlerError } = require('./errors.js')
 
 /**
  * Tells the handler that the client has gone: the part of `AbortSignal` that a listener of 'abort' uses.
@@ -11,6 +11,8 @@ const { PythonHandlerError } = require('../errors.js')
 class ClientSignal {
   aborted = false
   reason = undefined
+  /** The one call that it ends: more than one are listeners. */
+  call = null
   #listeners = []
 
   addEventListener (type, listener) {
@@ -33,6 +35,7 @@ class ClientSignal {
     this.reason = reason
     const listeners = this.#listeners
     this.#listeners = []
+    this.call?.abort(reason)
     const event = { type: 'abort', target: this }
     for (const listener of listeners) {
       if (typeof listener === 'function') listener.call(this, event)
