@@ -10,6 +10,8 @@ const { FileSource } = require('./file-source.js')
 /** Taken bytes are reported in portions: half of what lets the application go on (32 KiB). */
 const REPORT = 16 * 1024
 
+const kResponse = Symbol('python-node response')
+
 class BodyReader {
   #call
   /** Buffers and files, in order. */
@@ -53,7 +55,7 @@ class BodyReader {
 
   pushFile (slice) {
     this.#parts.push(new FileSource(slice))
-    for (const { resolve } of this.#waiting.splice(0)) resolve(this.next())
+    for (const { resolve, response } of this.#waiting.splice(0)) resolve(this.next(response))
     if (this.#stream !== null) this.#feed()
   }
 
@@ -86,13 +88,14 @@ class BodyReader {
 
   // --------------------------------------------------------------- from the reader
 
-  next () {
-    if (this.#reading !== null) return this.#reading.then(() => this.next())
+  /** @param {object} response what a caller drops who no longer reads: kept for one who waits */
+  next (response) {
+    if (this.#reading !== null) return this.#reading.then(() => this.next(response))
     const part = this.#parts[0]
-    if (part !== undefined) return part instanceof FileSource ? this.#nextOfFile(part) : Promise.resolve(this.#shift())
+    if (part !== undefined) return part instanceof FileSource ? this.#nextOfFile(part, response) : Promise.resolve(this.#shift())
     if (this.error !== undefined) return Promise.reject(this.error)
     if (this.#ended) return Promise.resolve(null)
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject, response }))
   }
 
   /** Nobody reads on. Does nothing after the end. */
@@ -114,7 +117,8 @@ class BodyReader {
     this.#parts = []
   }
 
-  stream () {
+  /** @param {object} response kept as long as its stream */
+  stream (response) {
     // Its events run in the async context of whoever made it.
     if (this.#stream === null) this.#feed = AsyncResource.bind(() => this.#feedStream())
     this.#stream ??= new Readable({
@@ -127,6 +131,7 @@ class BodyReader {
         callback(error)
       }
     })
+    this.#stream[kResponse] = response
     return this.#stream
   }
 
@@ -151,7 +156,7 @@ class BodyReader {
   }
 
   /** @returns {Promise<Buffer | null>} */
-  #nextOfFile (file) {
+  #nextOfFile (file, response) {
     const read = file.read()
     const done = () => { if (this.#reading === marker) this.#reading = null }
     const marker = this.#reading = read.then(done, done)
@@ -171,7 +176,7 @@ class BodyReader {
       this.#reportTaken()
       if (this.#parts[0] === file) this.#parts.shift()
       this.#checkDone()
-      return this.#stream === null ? this.next() : null
+      return this.#stream === null ? this.next(response) : null
     }, error => {
       // The file was closed under the reader by `fail`, which knows why.
       if (this.error !== undefined) throw this.error

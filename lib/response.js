@@ -105,7 +105,7 @@ class Response {
   }
 
   next () {
-    if (this.#reader !== null) return this.#reader.next()
+    if (this.#reader !== null) return this.#reader.next(this)
     const body = this.#given ? null : this.#body
     this.#given = true
     return Promise.resolve(body === null || body.length === 0 ? null : body)
@@ -124,7 +124,7 @@ class Response {
   }
 
   stream () {
-    if (this.#reader !== null) return this.#reader.stream()
+    if (this.#reader !== null) return this.#reader.stream(this)
     const body = this.#body
     return Readable.from(body === null || body.length === 0 ? [] : [body], { objectMode: false })
   }

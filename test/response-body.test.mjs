@@ -5,12 +5,53 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { collect, json, noted, notedSoFar, release, serveHttp as serve, timeout, turns, watch } from './fixtures.mjs'
 
 const handler = serve('response_body:app', { responseTimeout: 0 })
 const KIB = 1024
 const MIB = 1024 * KIB
 const sha256 = buffer => createHash('sha256').update(buffer).digest('hex')
+
+/** Collects what nobody holds, and lets the finalizers run. */
+async function collectGarbage () {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc')
+  for (let round = 0; round < 20; round++) {
+    gc()
+    await turns(1)
+  }
+}
+
+describe('a response that only its reader holds', () => {
+  const readers = {
+    async stream (name) {
+      return collect((await handler.handleStream({ url: `/later/${name}` })).stream())
+    },
+    async next (name) {
+      const first = await (await handler.handleStream({ url: `/later/${name}` })).next()
+      return `${first}ended`
+    },
+    async iteration (name) {
+      return collect(await handler.handleStream({ url: `/later/${name}` }))
+    },
+    async fetch (name) {
+      const { body } = await handler.fetch(`/later/${name}`)
+      return collect(body)
+    }
+  }
+  for (const [name, read] of Object.entries(readers)) {
+    test(`is read to its end by ${name}`, { timeout }, async () => {
+      const body = read(name)
+      await collectGarbage()
+      await release(`begin:${name}`)
+      await collectGarbage()
+      await release(`end:${name}`)
+      assert.equal(String(await body), 'begun ended')
+    })
+  }
+})
 
 describe('a body of one message', () => {
   for (const length of [0, 1, 255, 4 * KIB - 1, 4 * KIB, 4 * KIB + 1, 64 * KIB, 64 * KIB + 1, 256 * KIB - 1, 256 * KIB, MIB, 16 * MIB, 100_000_000]) {
