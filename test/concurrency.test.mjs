@@ -71,6 +71,12 @@ describe('tasks', () => {
     }
   })
 
+  test('what finalizers call soon while a task is made is called, and the task runs', { timeout }, async () => {
+    for (let count = 1; count < 60; count++) {
+      assert.deepEqual(json(await app('collected').handleRequest({ url: `/${count}` })), [0, 1, 2])
+    }
+  })
+
   test('a background task outlives the response', { timeout }, async () => {
     assert.equal(json(await app('background').handleRequest({ url: '/task' })), 'accepted')
     assert.equal(await notedSoFar('background-done:task'), null)

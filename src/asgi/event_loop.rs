@@ -30,7 +30,7 @@ use super::session::Session;
 use super::websocket::WebSocketConnectionScope;
 use crate::error::HandlerError;
 use crate::exchange::{AppHalf, Exchange, LoopMessage, LoopQueue, Mode, RequestHead};
-use crate::python::awaitable::Done;
+use crate::python::awaitable::{Awaitable, Done};
 use crate::python::loader::Loader;
 use crate::python::task::{Started, TaskStarter};
 use crate::python::{exception, exit};
@@ -60,7 +60,7 @@ pub(super) struct EventLoop {
     tasks: TaskStarter,
     scopes: HttpConnectionScope,
     loader: Loader,
-    done: Py<Done>,
+    done: Py<Awaitable>,
     queue: Arc<LoopQueue>,
     wake: Box<dyn Acknowledge>,
     waiting: Mutex<VecDeque<LoopMessage>>,
@@ -134,7 +134,7 @@ impl EventLoop {
             tasks: TaskStarter::new(py, &event_loop)?,
             scopes: HttpConnectionScope::new(py)?,
             loader: Loader::new(py)?,
-            done: Py::new(py, Done)?,
+            done: Py::new(py, Awaitable::new(Done))?,
             event_loop: event_loop.unbind(),
             kind,
             uvloop_error,
@@ -319,8 +319,8 @@ impl EventLoop {
     // ------------------------------------------------------------- for connections
 
     /// The awaitable that is ready.
-    pub(super) fn done(&self, py: Python<'_>) -> Py<PyAny> {
-        self.done.clone_ref(py).into_any()
+    pub(super) fn done(&self, py: Python<'_>) -> Py<Awaitable> {
+        self.done.clone_ref(py)
     }
 
     /// `loop.create_future`.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -19,7 +19,7 @@ use super::info::AsgiInfo;
 use super::message::SentMessage;
 use super::order::{self, Step};
 use crate::error::HandlerError;
-use crate::python::awaitable;
+use crate::python::awaitable::{Awaitable, Progress, Resume};
 
 // ---------------------------------------------------------------------------- scope
 
@@ -277,20 +277,19 @@ struct LifespanReceiver(Arc<Inbox>);
 
 #[pymethods]
 impl LifespanReceiver {
-    fn __call__(&self) -> LifespanReceive {
-        LifespanReceive(Arc::clone(&self.0))
+    fn __call__(&self) -> Awaitable {
+        Awaitable::new(LifespanReceive(Arc::clone(&self.0)))
     }
 }
 
 /// One `receive()` of a lifespan that is awaited.
-#[pyclass(frozen, module = "python_node")]
 struct LifespanReceive(Arc<Inbox>);
 
-impl LifespanReceive {
-    fn step(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+impl Resume for LifespanReceive {
+    fn resume(&self, py: Python<'_>) -> PyResult<Progress> {
         let message = self.0.messages.lock().pop_front();
         if let Some(message) = message {
-            return Err(PyStopIteration::new_err(message.to_dict(py)?));
+            return Ok(Progress::Value(message.to_dict(py)?.into_any()));
         }
         let inbox = Arc::clone(&self.0);
         let arrived = pyo3_async_runtimes::tokio::future_into_py(py, async move {
@@ -304,39 +303,8 @@ impl LifespanReceive {
             Ok(())
         })?;
         arrived.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
-        Ok(arrived.unbind())
+        Ok(Progress::Wait(arrived.unbind()))
     }
-}
-
-#[pymethods]
-impl LifespanReceive {
-    fn __await__(this: Bound<'_, Self>) -> Bound<'_, Self> {
-        this
-    }
-
-    fn __iter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
-        this
-    }
-
-    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.step(py)
-    }
-
-    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        self.step(py)
-    }
-
-    #[pyo3(signature = (kind, value = None, _traceback = None))]
-    fn throw(
-        &self,
-        kind: &Bound<'_, PyAny>,
-        value: Option<&Bound<'_, PyAny>>,
-        _traceback: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        Err(awaitable::thrown(kind, value))
-    }
-
-    fn close(&self) {}
 }
 
 /// The `send` of a lifespan.
@@ -345,7 +313,7 @@ struct LifespanSender(Arc<Lifespan>);
 
 #[pymethods]
 impl LifespanSender {
-    fn __call__(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    fn __call__(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<Awaitable>> {
         let message = LifespanSendMessage::extract(&SentMessage::new(message)?, py)?;
         self.0.send(py, message)?;
         Ok(EventLoop::get().done(py))

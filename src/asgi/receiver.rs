@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 
 use super::connection::Connection;
-use crate::python::awaitable;
+use crate::python::awaitable::{Awaitable, Progress, Resume};
 
 /// The `receive` of one connection.
 #[pyclass(frozen, module = "python_node")]
@@ -25,29 +24,27 @@ impl Receiver {
 
 #[pymethods]
 impl Receiver {
-    fn __call__(&self) -> Receive {
-        Receive { connection: Arc::clone(&self.0), future: Mutex::new(None) }
+    fn __call__(&self) -> Awaitable {
+        Awaitable::new(Receive { connection: Arc::clone(&self.0), future: Mutex::new(None) })
     }
 }
 
 /// One `receive()` that is awaited.
-#[pyclass(frozen, module = "python_node")]
-pub(super) struct Receive {
+struct Receive {
     connection: Arc<Connection>,
     /// What the task is suspended on.
     future: Mutex<Option<Py<PyAny>>>,
 }
 
-impl Receive {
-    fn step(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+impl Resume for Receive {
+    fn resume(&self, py: Python<'_>) -> PyResult<Progress> {
         if let Some(message) = self.connection.receive(py)? {
-            // Raised with the message itself as its argument: a dict is no tuple, so it stays whole.
-            return Err(PyStopIteration::new_err(message));
+            return Ok(Progress::Value(message));
         }
         let future = self.connection.park_receiver(py)?;
         let earlier = self.future.lock().replace(future.clone_ref(py));
         drop(earlier);
-        Ok(future)
+        Ok(Progress::Wait(future))
     }
 
     fn leave(&self) {
@@ -55,39 +52,5 @@ impl Receive {
         if let Some(future) = future {
             self.connection.receivers().leave(&future);
         }
-    }
-}
-
-#[pymethods]
-impl Receive {
-    fn __await__(this: Bound<'_, Self>) -> Bound<'_, Self> {
-        this
-    }
-
-    fn __iter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
-        this
-    }
-
-    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.step(py)
-    }
-
-    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        self.step(py)
-    }
-
-    #[pyo3(signature = (kind, value = None, _traceback = None))]
-    fn throw(
-        &self,
-        kind: &Bound<'_, PyAny>,
-        value: Option<&Bound<'_, PyAny>>,
-        _traceback: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        self.leave();
-        Err(awaitable::thrown(kind, value))
-    }
-
-    fn close(&self) {
-        self.leave();
     }
 }

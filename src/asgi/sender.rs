@@ -5,12 +5,11 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 
 use super::connection::{Connection, Sent};
 use super::event_loop::EventLoop;
-use crate::python::awaitable;
+use crate::python::awaitable::{Awaitable, Progress, Resume, Turn};
 
 /// The `send` of one connection.
 #[pyclass(frozen, module = "python_node")]
@@ -25,35 +24,34 @@ impl Sender {
 
 #[pymethods]
 impl Sender {
-    fn __call__(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    fn __call__(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<Awaitable>> {
         match self.0.send(py, message)? {
             Sent::Done | Sent::Held => Ok(EventLoop::get().done(py)),
-            Sent::Turn => Ok(Py::new(py, awaitable::Turn::new())?.into_any()),
+            Sent::Turn => Py::new(py, Awaitable::new(Turn::default())),
             Sent::Full => {
                 let room = Room { connection: Arc::clone(&self.0), future: Mutex::new(None) };
-                Ok(Py::new(py, room)?.into_any())
+                Py::new(py, Awaitable::new(room))
             }
         }
     }
 }
 
 /// Waits until the reader has taken enough.
-#[pyclass(frozen, module = "python_node")]
 struct Room {
     connection: Arc<Connection>,
     /// What the task is suspended on.
     future: Mutex<Option<Py<PyAny>>>,
 }
 
-impl Room {
-    fn step(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+impl Resume for Room {
+    fn resume(&self, py: Python<'_>) -> PyResult<Progress> {
         if !self.connection.must_wait()? {
-            return Err(PyStopIteration::new_err(()));
+            return Ok(Progress::Done);
         }
         let future = self.connection.park_sender(py)?;
         let earlier = self.future.lock().replace(future.clone_ref(py));
         drop(earlier);
-        Ok(future)
+        Ok(Progress::Wait(future))
     }
 
     fn leave(&self) {
@@ -61,39 +59,5 @@ impl Room {
         if let Some(future) = future {
             self.connection.senders().leave(&future);
         }
-    }
-}
-
-#[pymethods]
-impl Room {
-    fn __await__(this: Bound<'_, Self>) -> Bound<'_, Self> {
-        this
-    }
-
-    fn __iter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
-        this
-    }
-
-    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.step(py)
-    }
-
-    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        self.step(py)
-    }
-
-    #[pyo3(signature = (kind, value = None, _traceback = None))]
-    fn throw(
-        &self,
-        kind: &Bound<'_, PyAny>,
-        value: Option<&Bound<'_, PyAny>>,
-        _traceback: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        self.leave();
-        Err(awaitable::thrown(kind, value))
-    }
-
-    fn close(&self) {
-        self.leave();
     }
 }

@@ -1,19 +1,48 @@
-//! The awaitable that is ready: what `send` returns when there is nothing to wait for.
+//! What `receive` and `send` return.
 //!
-//! It has the whole surface of a coroutine, so that `asyncio.create_task(send(…))`, `ensure_future`,
-//! `wait_for` and `inspect.isawaitable` take it as they take the coroutine of an `async def`.
+//! One class with the whole surface of a coroutine, so that `asyncio.create_task(send(…))`, `ensure_future`, `wait_for`
+//! and `inspect.isawaitable` take it as they take the coroutine of an `async def`. What it waits for is its [`Resume`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 
-/// Awaiting it gives `None` at once. One object serves all requests.
+/// What happens each time the task that awaits goes on.
+pub(crate) trait Resume: Send + Sync {
+    /// Looks whether there is still something to wait for.
+    ///
+    /// # Errors
+    /// What awaiting it raises.
+    fn resume(&self, py: Python<'_>) -> PyResult<Progress>;
+
+    /// The task waits no more: it was cancelled.
+    fn leave(&self) {}
+}
+
+/// How far an awaitable is.
+pub(crate) enum Progress {
+    /// It gives `None`.
+    Done,
+    /// It gives this.
+    Value(Py<PyAny>),
+    /// The task is suspended on this future, which is marked as `Future.__await__` marks it; on `None`, for one turn.
+    Wait(Py<PyAny>),
+}
+
+/// See the module.
 #[pyclass(frozen, module = "python_node")]
-pub(crate) struct Done;
+pub(crate) struct Awaitable(Box<dyn Resume>);
+
+impl Awaitable {
+    /// One that waits for `what`.
+    pub(crate) fn new(what: impl Resume + 'static) -> Self {
+        Self(Box::new(what))
+    }
+}
 
 #[pymethods]
-impl Done {
+impl Awaitable {
     fn __await__(this: Bound<'_, Self>) -> Bound<'_, Self> {
         this
     }
@@ -22,59 +51,17 @@ impl Done {
         this
     }
 
-    fn __next__(&self) -> Option<()> {
-        None
-    }
-
-    fn send(&self, _value: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(PyStopIteration::new_err(()))
-    }
-
-    #[pyo3(signature = (kind, value = None, _traceback = None))]
-    fn throw(
-        &self,
-        kind: &Bound<'_, PyAny>,
-        value: Option<&Bound<'_, PyAny>>,
-        _traceback: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        Err(thrown(kind, value))
-    }
-
-    fn close(&self) {}
-}
-
-/// Awaiting it lets the loop take one turn: for a sender that has nothing to wait for, and must not keep the loop.
-#[pyclass(frozen, module = "python_node")]
-pub(crate) struct Turn(AtomicBool);
-
-impl Turn {
-    /// One turn.
-    pub(crate) fn new() -> Self {
-        Self(AtomicBool::new(false))
-    }
-
-    /// A bare yield of a coroutine: asyncio takes its next step in the next turn.
-    fn step(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if self.0.swap(true, Ordering::Relaxed) { Err(PyStopIteration::new_err(())) } else { Ok(py.None()) }
-    }
-}
-
-#[pymethods]
-impl Turn {
-    fn __await__(this: Bound<'_, Self>) -> Bound<'_, Self> {
-        this
-    }
-
-    fn __iter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
-        this
-    }
-
-    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.step(py)
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        match self.0.resume(py)? {
+            Progress::Done => Ok(None),
+            // Raised with the value itself as its argument: a message is a dict, no tuple, so it stays whole.
+            Progress::Value(value) => Err(PyStopIteration::new_err(value)),
+            Progress::Wait(future) => Ok(Some(future)),
+        }
     }
 
     fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        self.step(py)
+        self.__next__(py)?.ok_or_else(|| PyStopIteration::new_err(()))
     }
 
     #[pyo3(signature = (kind, value = None, _traceback = None))]
@@ -84,14 +71,37 @@ impl Turn {
         value: Option<&Bound<'_, PyAny>>,
         _traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
+        self.0.leave();
         Err(thrown(kind, value))
     }
 
-    fn close(&self) {}
+    fn close(&self) {
+        self.0.leave();
+    }
+}
+
+/// Nothing to wait for. One awaitable serves all requests.
+pub(crate) struct Done;
+
+impl Resume for Done {
+    fn resume(&self, _py: Python<'_>) -> PyResult<Progress> {
+        Ok(Progress::Done)
+    }
+}
+
+/// Lets the loop take one turn: for a sender that has nothing to wait for, and must not keep the loop.
+#[derive(Default)]
+pub(crate) struct Turn(AtomicBool);
+
+impl Resume for Turn {
+    /// A bare yield of a coroutine: asyncio takes its next step in the next turn.
+    fn resume(&self, py: Python<'_>) -> PyResult<Progress> {
+        Ok(if self.0.swap(true, Ordering::Relaxed) { Progress::Done } else { Progress::Wait(py.None()) })
+    }
 }
 
 /// The error that `throw(kind, value)` of the generator protocol raises: `kind` is a class or an instance.
-pub(crate) fn thrown(kind: &Bound<'_, PyAny>, value: Option<&Bound<'_, PyAny>>) -> PyErr {
+fn thrown(kind: &Bound<'_, PyAny>, value: Option<&Bound<'_, PyAny>>) -> PyErr {
     if let Some(value) = value.filter(|value| value.is_instance_of::<pyo3::exceptions::PyBaseException>()) {
         return PyErr::from_value(value.clone());
     }

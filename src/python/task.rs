@@ -30,19 +30,32 @@ struct Catcher {
     first_step: Py<FirstStep>,
 }
 
-/// Stands in for `loop.call_soon` while a task is made, and keeps what it is given.
+/// Stands in for `loop.call_soon` while a task is made, and keeps what it is given: the task's first step, and perhaps what
+/// finalizers call that the garbage collector runs meanwhile.
 #[pyclass(frozen, module = "python_node")]
-struct FirstStep(Mutex<Option<Step>>);
+struct FirstStep(Mutex<Vec<Call>>);
 
-/// What is to be called, and in which context.
-type Step = (Py<PyAny>, Option<Py<PyAny>>);
+/// What is to be called, with what, and in which context.
+struct Call {
+    callback: Py<PyAny>,
+    arguments: Py<PyTuple>,
+    context: Option<Py<PyAny>>,
+}
+
+impl Call {
+    /// Whether it is a step of `task`. A task written in Python hands over a bound method, one in C an object that has
+    /// `__self__` as well.
+    fn is_of(&self, task: &Bound<'_, PyAny>) -> bool {
+        let owner = self.callback.bind(task.py()).getattr(intern!(task.py(), "__self__"));
+        owner.is_ok_and(|owner| owner.is(task))
+    }
+}
 
 #[pymethods]
 impl FirstStep {
-    #[pyo3(signature = (step, *_arguments, context = None))]
-    fn __call__(&self, step: Py<PyAny>, _arguments: &Bound<'_, PyTuple>, context: Option<Py<PyAny>>) {
-        let earlier = self.0.lock().replace((step, context));
-        drop(earlier);
+    #[pyo3(signature = (callback, *arguments, context = None))]
+    fn __call__(&self, callback: Py<PyAny>, arguments: Py<PyTuple>, context: Option<Py<PyAny>>) {
+        self.0.lock().push(Call { callback, arguments, context });
     }
 }
 
@@ -71,7 +84,7 @@ impl TaskStarter {
             options.set_item("name", "python-node")?;
             Some(Catcher {
                 event_loop: event_loop.clone().unbind(),
-                first_step: Py::new(py, FirstStep(Mutex::new(None)))?,
+                first_step: Py::new(py, FirstStep(Mutex::default()))?,
             })
         };
         let names = PyDict::new(py);
@@ -109,12 +122,24 @@ impl TaskStarter {
         let call_soon = event_loop.getattr(intern!(py, "call_soon"))?;
         event_loop.setattr(intern!(py, "call_soon"), first_step)?;
         let task = self.class.bind(py).call((coroutine,), Some(self.options.bind(py)));
-        event_loop.setattr(intern!(py, "call_soon"), call_soon)?;
+        event_loop.setattr(intern!(py, "call_soon"), &call_soon)?;
         let task = task?;
-        let caught = first_step.get().0.lock().take();
-        let stepped = match caught {
-            Some((step, Some(context))) => context.bind(py).call_method1(intern!(py, "run"), (step,)),
-            Some((step, None)) => step.bind(py).call0(),
+        let mut caught = std::mem::take(&mut *first_step.get().0.lock());
+        let first = match caught.len() {
+            1 => caught.pop(),
+            _ => {
+                let first = caught.iter().position(|call| call.is_of(&task)).map(|at| caught.remove(at));
+                for Call { callback, arguments, context } in caught {
+                    Self::call_soon(&call_soon, callback, arguments.bind(py), context)?;
+                }
+                first
+            }
+        };
+        let stepped = match first {
+            Some(Call { callback, context: Some(context), .. }) => {
+                context.bind(py).call_method1(intern!(py, "run"), (callback,))
+            }
+            Some(Call { callback, context: None, .. }) => callback.bind(py).call0(),
             None => return Ok(Started::Task(task.unbind())),
         };
         match stepped {
@@ -125,5 +150,24 @@ impl TaskStarter {
                 Ok(Started::Raised(error))
             }
         }
+    }
+
+    /// What somebody else wanted to be called soon.
+    fn call_soon(
+        call_soon: &Bound<'_, PyAny>,
+        callback: Py<PyAny>,
+        arguments: &Bound<'_, PyTuple>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let py = call_soon.py();
+        let all = PyTuple::new(
+            py,
+            std::iter::once(callback.into_bound(py)).chain(arguments.iter()).collect::<Vec<_>>(),
+        )?;
+        let options = PyDict::new(py);
+        if let Some(context) = context {
+            options.set_item(intern!(py, "context"), context)?;
+        }
+        call_soon.call(all, Some(&options)).map(drop)
     }
 }
