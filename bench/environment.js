@@ -22,7 +22,7 @@ const ROOT = join(__dirname, '..')
 async function prepareEnvironment (print) {
   print('preparing bench/.cache (packages, Python environment)')
   const missing = {}
-  const modules = installPackages('clients', { dependencies: { undici: '^7.0.0' } })
+  const modules = installPackages('clients', { dependencies: { undici: '^7.0.0', ws: '^8.0.0' } })
   const venv = prepareVenv()
   const sockets = mkdtempSync(join(tmpdir(), 'python-node-bench-'))
   process.on('exit', () => rmSync(sockets, { recursive: true, force: true }))
@@ -32,6 +32,7 @@ async function prepareEnvironment (print) {
     VIRTUAL_ENV: venv.folder,
     BENCH_PYTHON: venv.python,
     BENCH_UNDICI: join(modules, 'undici'),
+    BENCH_WS: join(modules, 'ws'),
     BENCH_LIBRARIES: venv.interpreter.libraryFolder
   }
   if (hasUnixSocketOption(venv.python)) variables.BENCH_GRANIAN_UDS = '1'
@@ -82,6 +83,7 @@ function describeMachine (venv, modules, generator, variables) {
     versions: {
       addon: existsSync(manifest) ? require(manifest).version : 'none',
       undici: packageVersion(modules, 'undici'),
+      ws: packageVersion(modules, 'ws'),
       ...venv.versions
     }
   }

@@ -1,3 +1,3 @@
 'use strict'
 
-module.exports = { ...require('./requests'), ...require('./transfers'), ...require('./costs') }
+module.exports = { ...require('./requests'), ...require('./transfers'), ...require('./sockets'), ...require('./costs') }

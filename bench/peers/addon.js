@@ -32,9 +32,21 @@ class AddonDriver {
     return { status: response.status, chunks: response }
   }
 
+  /** @returns {Promise<WebSocket>} an open one */
+  connect (path) {
+    return opened(this.#handler.connect(path))
+  }
+
   usage () {
     return combinedUsage()
   }
+}
+
+function opened (socket) {
+  return new Promise((resolve, reject) => {
+    socket.onopen = () => resolve(socket)
+    socket.onerror = ({ error }) => reject(error)
+  })
 }
 
 /**

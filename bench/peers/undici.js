@@ -13,10 +13,12 @@ const RETRY_INTERVAL = 5
 class UndiciDriver {
   #pool
   #pid
+  #socketPath
 
-  constructor (pool, pid) {
+  constructor (pool, pid, socketPath) {
     this.#pool = pool
     this.#pid = pid
+    this.#socketPath = socketPath
   }
 
   async request ({ method = 'GET', path, headers, body }) {
@@ -33,6 +35,16 @@ class UndiciDriver {
     // Closing the response early is an error for the body's other users, of which there are none.
     response.body.on('error', () => {})
     return { status: response.statusCode, chunks: response.body }
+  }
+
+  /** @returns {Promise<WebSocket>} an open one of the `ws` package, over the unix socket */
+  connect (path) {
+    const { WebSocket } = require(process.env.BENCH_WS)
+    const socket = new WebSocket(`ws+unix:${this.#socketPath}:${path}`, { perMessageDeflate: false })
+    return new Promise((resolve, reject) => {
+      socket.onopen = () => resolve(socket)
+      socket.onerror = ({ error }) => reject(error)
+    })
   }
 
   usage () {
@@ -55,7 +67,7 @@ async function startBehindUndici (server) {
     pipelining: 1,
     keepAliveTimeout: 20_000
   })
-  return new UndiciDriver(pool, child.pid)
+  return new UndiciDriver(pool, child.pid, path)
 }
 
 /**

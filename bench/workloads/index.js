@@ -12,6 +12,7 @@ module.exports = [
   ...require('./json'),
   ...require('./transfers'),
   ...require('./waits'),
+  ...require('./sockets'),
   ...require('./startup'),
   ...require('./http')
 ]
