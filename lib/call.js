@@ -3,17 +3,17 @@
 // One request in flight, from `submit` to its last event: settles its promise, carries its bodies, ends it early.
 
 const { AsyncResource } = require('node:async_hooks')
-const { Readable } = require('node:stream')
 const { PythonHandlerError } = require('./errors.js')
 const { unwatch, watch } = require('./abort.js')
 const { BodyReader } = require('./body-reader.js')
 const { cross } = require('./crossing.js')
-const diagnostics = require('./diagnostics.js')
+const { Trace } = require('./diagnostics.js')
 const { Headers } = require('./headers.js')
 const notices = require('./notice.js')
 const { Progress } = require('./progress.js')
-const { Request, takeChunk } = require('./request.js')
+const { Request } = require('./request.js')
 const { Response } = require('./response.js')
+const { Upload, pump } = require('./upload.js')
 
 /** How the response is wanted: the numbers of src/addon.rs. */
 const BUFFERED = 0
@@ -58,10 +58,8 @@ class Call {
   #socket = null
   #isWebSocket = false
   #isStream = false
-  #writers = null
+  /** Made when something is written. */
   #upload = null
-  #uploaded = 0
-  #room = true
   #settled = false
   #state = WAITING
   #request = null
@@ -130,14 +128,11 @@ class Call {
     this.#request = null
     service.environment.add(id, this)
     service.enter()
-    if (diagnostics.isWatched()) {
-      this.#trace = { id, method: request.method ?? 'GET', url: String(request.url), response: undefined, error: undefined }
-      diagnostics.start.publish(this.#trace)
-    }
+    this.#trace = Trace.begin(id, request)
     if (isWebSocket) service.sockets++
     if (body !== undefined) service.bytesSent += body.length
     if (options.onUploadProgress !== undefined) this.#watchUpload(options.onUploadProgress, body, request)
-    if (source !== null) this.#pump(source)
+    if (source !== null) pump(source, this)
     else if (request instanceof Request && (more || isWebSocket)) Request.attach(request, this)
   }
 
@@ -160,7 +155,7 @@ class Call {
 
   complete (status, headers, body) {
     this.#service.bytesReceived += body.length
-    this.#traceHead(status)
+    this.#trace?.head(status)
     this.#finish('completed')
     this.#settled = true
     const response = Response.received(status, headers, body, null)
@@ -175,7 +170,7 @@ class Call {
     const { deadlines, idleDeadlines } = this.#service
     deadlines?.remove(this)
     this.#settled = true
-    this.#traceHead(status)
+    this.#trace?.head(status)
     if (this.#socket !== null && status === 101) {
       this.#socket.accepted(Headers.fromText(headers))
       return
@@ -264,9 +259,9 @@ class Call {
 
   drained () {
     this.#alive()
-    this.#room = true
+    if (this.#upload !== null) this.#upload.hasRoom = true
     this.#socket?.drained()
-    this.#freeWriters()
+    this.#upload?.free()
   }
 
   notice (kind, text) {
@@ -361,9 +356,10 @@ class Call {
   write (chunk, text = false) {
     if (this.#state === OVER) return Promise.resolve()
     const { limits } = this.#service
+    const upload = this.#upload ??= new Upload()
     if (this.#isWebSocket) {
       if (chunk.length > limits.maxMessageSize) return this.#refuseMessage(limits.messageTooLarge())
-    } else if ((this.#uploaded += chunk.length) > limits.maxBodySize) {
+    } else if (upload.length + chunk.length > limits.maxBodySize) {
       const error = limits.bodyTooLarge()
       this.#giveUp('failed', error)
       this.#fail(error)
@@ -371,10 +367,9 @@ class Call {
     }
     this.#alive()
     this.#service.bytesSent += chunk.length
-    this.#upload?.add(chunk.length)
-    if (!this.#service.native.write(this.#id, chunk, text)) this.#room = false
-    if (this.#room) return Promise.resolve()
-    return new Promise(resolve => { (this.#writers ??= []).push(resolve) })
+    upload.add(chunk.length)
+    if (!this.#service.native.write(this.#id, chunk, text)) upload.hasRoom = false
+    return upload.hasRoom ? Promise.resolve() : upload.wait()
   }
 
   /** A message above the limit ends a WebSocket (RFC 6455 7.4.1, 1009). */
@@ -386,7 +381,11 @@ class Call {
 
   /** Whether the application's side has room. */
   get hasRoom () {
-    return this.#room
+    return this.#upload === null || this.#upload.hasRoom
+  }
+
+  get isOver () {
+    return this.#state === OVER
   }
 
   /** The body is complete, or the WebSocket's client closes. */
@@ -410,25 +409,11 @@ class Call {
     this.#reader?.end()
   }
 
-  /** Reads a stream into the request body. Its failure is the request's. */
-  async #pump (source) {
-    try {
-      for await (const chunk of iterate(source)) {
-        if (this.#state === OVER) return
-        const written = this.write(takeChunk(chunk), false)
-        if (!this.#room || this.#state === OVER) await written
-        if (this.#state === OVER) return
-      }
-      this.end()
-    } catch (error) {
-      this.abort(error)
-    }
-  }
-
   #watchUpload (callback, body, request) {
     const length = body?.length ?? toLength(new Headers(request.headers).get('content-length'))
-    this.#upload = new Progress(this.#inContext(callback), length)
-    if (body !== undefined) this.#upload.add(body.length)
+    const progress = new Progress(this.#inContext(callback), length)
+    if (body === undefined) (this.#upload = new Upload()).watch(progress)
+    else progress.add(body.length)
   }
 
   #alive () {
@@ -454,8 +439,8 @@ class Call {
     this.#unwatch()
     if (this.#reader !== null) abandoned.unregister(this)
     // What was still to be written is wanted by nobody: whoever writes may go on.
-    this.#freeWriters()
-    if (this.#trace !== null) this.#traceEnd(error)
+    this.#upload?.free()
+    this.#trace?.end(error)
     if (hadBegun) {
       if (this.#isWebSocket) service.sockets--
       if (this.#isStream) service.streams--
@@ -463,26 +448,6 @@ class Call {
     } else {
       service.forget(this, outcome)
     }
-  }
-
-  #traceHead (status) {
-    if (this.#trace === null) return
-    this.#trace.response = { status }
-    diagnostics.headers.publish(this.#trace)
-  }
-
-  #traceEnd (error) {
-    if (error !== undefined) {
-      this.#trace.error = error
-      diagnostics.error.publish(this.#trace)
-    }
-    diagnostics.end.publish(this.#trace)
-  }
-
-  #freeWriters () {
-    const writers = this.#writers
-    this.#writers = null
-    if (writers !== null) for (const resolve of writers) resolve()
   }
 
   #fail (error) {
@@ -500,23 +465,6 @@ class Call {
 /** @returns {number | null} what a content-length says, if it says a length */
 function toLength (text) {
   return text !== null && /^\d+$/.test(text) ? Number(text) : null
-}
-
-/** Any stream as an async iterable that leaves the stream usable when it is left early. */
-function iterate (source) {
-  if (source instanceof Readable) return source.iterator({ destroyOnReturn: false })
-  if (typeof source[Symbol.asyncIterator] === 'function') return source
-  return readAll(source)
-}
-
-/** A web stream of a realm or a version without async iteration. */
-async function * readAll (source) {
-  const reader = source.getReader()
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value
-  } finally {
-    reader.releaseLock()
-  }
 }
 
 module.exports = { Call, MESSAGE_COST }

@@ -9,9 +9,37 @@ const headers = diagnostics.channel('python-node:request:headers')
 const end = diagnostics.channel('python-node:request:end')
 const error = diagnostics.channel('python-node:request:error')
 
-/** @returns {boolean} whether anybody wants to know */
-function isWatched () {
-  return start.hasSubscribers || headers.hasSubscribers || end.hasSubscribers || error.hasSubscribers
+/** One request as subscribers see it: the same object from its start to its end. */
+class Trace {
+  #request
+
+  constructor (request) {
+    this.#request = request
+    start.publish(request)
+  }
+
+  /**
+   * @param {number} id
+   * @param {import('./request.js').Request | object} request
+   * @returns {Trace | null} null where nobody wants to know
+   */
+  static begin (id, request) {
+    if (!start.hasSubscribers && !headers.hasSubscribers && !end.hasSubscribers && !error.hasSubscribers) return null
+    return new Trace({ id, method: request.method ?? 'GET', url: String(request.url), response: undefined, error: undefined })
+  }
+
+  head (status) {
+    this.#request.response = { status }
+    headers.publish(this.#request)
+  }
+
+  end (failure) {
+    if (failure !== undefined) {
+      this.#request.error = failure
+      error.publish(this.#request)
+    }
+    end.publish(this.#request)
+  }
 }
 
-module.exports = { end, error, headers, isWatched, start }
+module.exports = { Trace }
