@@ -107,6 +107,36 @@ fn a_request_settles_once_whoever_is_first() {
 }
 
 #[test]
+fn what_came_while_the_queue_was_corked_is_drained_or_signalled() {
+    loom::model(|| {
+        let model = Model::new();
+        let exchange = model.exchange(Mode::Stream);
+        let queue = Arc::clone(&model.completions);
+        let python = thread::spawn(move || {
+            queue.cork();
+            exchange.start(head());
+            exchange.finish();
+            queue.uncork();
+        });
+        // As JavaScript does: drains when it was signalled, and not otherwise.
+        let mut drained = 0;
+        let mut seen = 0;
+        let mut look = |model: &Model| {
+            if model.js.get() > seen {
+                seen = model.js.get();
+                let mut batch = Vec::new();
+                model.completions.drain(&mut batch);
+                drained += batch.len();
+            }
+        };
+        look(&model);
+        python.join().expect("no panic");
+        look(&model);
+        assert_eq!(drained, 2);
+    });
+}
+
+#[test]
 fn giving_up_and_answering_leave_at_most_one_event() {
     loom::model(|| {
         let model = Model::new();

@@ -185,6 +185,7 @@ proptest! {
             prop_assert_eq!(exchange.is_settled(), settled);
         }
         drop(half);
+        messages.close();
         prop_assert!(exchange.is_settled());
         let mut batch = Vec::new();
         completions.drain(&mut batch);

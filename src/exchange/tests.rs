@@ -66,8 +66,38 @@ impl Fixture {
     }
 }
 
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        // What waits holds its exchange, which holds the queue: a leak, if the queue were not the process's.
+        self.messages.close();
+    }
+}
+
 fn head() -> ResponseHead {
     ResponseHead { status: 200, headers: b"a\nb\n".to_vec() }
+}
+
+#[test]
+fn a_corked_queue_signals_once_for_all_that_came() {
+    let fixture = Fixture::new();
+    let queue = &fixture.completions;
+    queue.cork();
+    for _ in 0..3 {
+        fixture.exchange(Mode::Buffered, None).respond(head(), Vec::new());
+    }
+    assert_eq!(fixture.js_wakes.get(), 0);
+    queue.uncork();
+    assert_eq!(fixture.js_wakes.get(), 1);
+    queue.uncork();
+    assert_eq!((fixture.js_wakes.get(), fixture.events().len()), (1, 3));
+    queue.cork();
+    queue.uncork();
+    assert_eq!(fixture.js_wakes.get(), 1, "nothing came");
+    queue.cork();
+    fixture.exchange(Mode::Buffered, None).respond(head(), Vec::new());
+    queue.close();
+    queue.uncork();
+    assert_eq!(fixture.js_wakes.get(), 1, "a closed queue never signals");
 }
 
 fn body(bytes: &[u8], more: bool) -> Take {
