@@ -3,7 +3,7 @@
 //! [`EventLoop::get`] is reached from callbacks of Python, so it is a static; it lives as long as the process,
 //! as CPython does.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,28 +12,26 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyDict};
+use pyo3::types::PyCFunction;
 use slab::Slab;
 
-use super::application::{Application, ApplicationOptions, LifespanMode, Phase};
+use super::application::{Application, ApplicationOptions};
+use super::applications::Applications;
 use super::connection::{Connection, Ending, Protocol};
 use super::cork::Cork;
 use super::http::HttpConnectionScope;
-use super::lifespan::{Lifespan, Tell};
 use super::message::type_name;
 use super::python_future_poller::PythonFuturePoller;
 use super::receiver::Receiver;
 use super::response::Response;
-use super::runtime_handle;
 use super::sender::Sender;
 use super::session::Session;
 use super::websocket::WebSocketConnectionScope;
 use crate::error::HandlerError;
 use crate::exchange::{AppHalf, Exchange, LoopMessage, LoopQueue, Mode, RequestHead};
 use crate::python::awaitable::{Awaitable, Done};
-use crate::python::loader::Loader;
+use crate::python::exception;
 use crate::python::task::{Started, TaskStarter};
-use crate::python::{exception, exit};
 
 /// Messages taken in one pass, so that the loop's other work gets its turn.
 const BATCH: usize = 256;
@@ -59,14 +57,13 @@ pub(super) struct EventLoop {
     release: Py<PyAny>,
     tasks: TaskStarter,
     scopes: HttpConnectionScope,
-    loader: Loader,
     done: Py<Awaitable>,
     queue: Arc<LoopQueue>,
     wake: Box<dyn Acknowledge>,
     waiting: Mutex<VecDeque<LoopMessage>>,
     cork: Mutex<Cork>,
     connections: Mutex<Slab<Arc<Connection>>>,
-    applications: Mutex<HashMap<usize, Arc<Application>>>,
+    applications: Applications,
     held: Mutex<Vec<Arc<Connection>>>,
     release_scheduled: AtomicBool,
     stopping: AtomicBool,
@@ -133,7 +130,7 @@ impl EventLoop {
             release: pyo3::wrap_pyfunction!(release_heads, py)?.into_any().unbind(),
             tasks: TaskStarter::new(py, &event_loop)?,
             scopes: HttpConnectionScope::new(py)?,
-            loader: Loader::new(py)?,
+            applications: Applications::new(py, Arc::clone(&queue))?,
             done: Py::new(py, Awaitable::new(Done))?,
             event_loop: event_loop.unbind(),
             kind,
@@ -143,7 +140,6 @@ impl EventLoop {
             waiting: Mutex::default(),
             cork: Mutex::default(),
             connections: Mutex::default(),
-            applications: Mutex::default(),
             held: Mutex::default(),
             release_scheduled: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -232,23 +228,10 @@ impl EventLoop {
 
     /// Gives a request to its application, or lets it wait for the application's startup.
     fn admit(&self, py: Python<'_>, half: AppHalf, head: RequestHead) -> PyResult<()> {
-        let application = self.applications.lock().get(&half.application).map(Arc::clone);
-        let Some(application) = application else {
-            half.fail(HandlerError::Closed("the handler is closed"));
-            return Ok(());
-        };
-        match &mut *application.phase.lock() {
-            Phase::Ready => {}
-            Phase::Starting { requests, .. } => {
-                requests.push((half, head));
-                return Ok(());
-            }
-            Phase::Failed(error) => {
-                half.fail(error.clone());
-                return Ok(());
-            }
+        match self.applications.admit(half, head) {
+            Some((application, half, head)) => self.begin(py, &application, half, &head),
+            None => Ok(()),
         }
-        self.begin(py, &application, half, &head)
     }
 
     /// Calls the application.
@@ -363,6 +346,11 @@ impl EventLoop {
 
     // --------------------------------------------------------------- applications
 
+    /// The applications that run on this loop.
+    pub(super) fn applications(&self) -> &Applications {
+        &self.applications
+    }
+
     /// Imports an application under a key and begins its lifespan.
     pub(super) fn load(
         &self,
@@ -377,98 +365,7 @@ impl EventLoop {
                 reason: self.uvloop_error.clone(),
             });
         }
-        let callable = self.loader.load(py, &options.docroot, &options.target)?.unbind();
-        exit::register();
-        let internal = |error: PyErr| HandlerError::Internal(exception::describe(py, &error).traceback);
-        let state = self.initial_state(py, options.state.as_deref()).map_err(internal)?;
-        let extension = PyDict::new(py);
-        extension.set_item(intern!(py, "docroot"), &options.docroot).map_err(internal)?;
-        let lifespan = options.lifespan;
-        let application = Arc::new(Application {
-            callable,
-            state,
-            extension: extension.unbind(),
-            options,
-            phase: Mutex::new(Phase::Starting { requests: Vec::new(), ready: Vec::new() }),
-            lifespan: Mutex::new(None),
-        });
-        self.applications.lock().insert(key, Arc::clone(&application));
-        if lifespan == LifespanMode::Off || !runtime_handle::install() {
-            self.started(py, &application, Ok(()));
-            return Ok(());
-        }
-        let own = Arc::clone(&application);
-        let started = Box::new(move |py: Python<'_>, result| EventLoop::get().started(py, &own, result));
-        let required = lifespan == LifespanMode::On;
-        let lifespan = Lifespan::start(py, &application.callable, &application.state, required, started);
-        *application.lifespan.lock() = Some(lifespan);
-        Ok(())
-    }
-
-    fn initial_state(&self, py: Python<'_>, json: Option<&str>) -> PyResult<Py<PyDict>> {
-        match json {
-            None => Ok(PyDict::new(py).unbind()),
-            Some(json) => {
-                Ok(py.import("json")?.call_method1("loads", (json,))?.cast_into::<PyDict>()?.unbind())
-            }
-        }
-    }
-
-    /// The startup of an application has ended: what waited for it goes on.
-    fn started(&self, py: Python<'_>, application: &Application, result: Result<(), HandlerError>) {
-        let next = match &result {
-            Ok(()) => Phase::Ready,
-            Err(error) => Phase::Failed(error.clone()),
-        };
-        let Phase::Starting { requests, ready } = std::mem::replace(&mut *application.phase.lock(), next)
-        else {
-            return;
-        };
-        for tell in ready {
-            tell(py, result.clone());
-        }
-        for (half, head) in requests {
-            match &result {
-                Err(error) => {
-                    half.fail(error.clone());
-                }
-                // Not called from here: this runs in the lifespan's own task, and a task takes its first step
-                // outside of any other.
-                Ok(()) => self.queue.push(LoopMessage::Begin { half, head }),
-            }
-        }
-    }
-
-    /// Tells when the startup of an application has ended.
-    pub(super) fn ready(&self, py: Python<'_>, key: usize, tell: Tell) {
-        let application = self.applications.lock().get(&key).map(Arc::clone);
-        let Some(application) = application else {
-            tell(py, Err(HandlerError::Closed("the handler is closed")));
-            return;
-        };
-        let result = match &mut *application.phase.lock() {
-            Phase::Starting { ready, .. } => {
-                ready.push(tell);
-                return;
-            }
-            Phase::Ready => Ok(()),
-            Phase::Failed(error) => Err(error.clone()),
-        };
-        tell(py, result);
-    }
-
-    /// Forgets an application and ends its lifespan; `tell` is told how that went. Requests that run go on.
-    pub(super) fn unload(&self, py: Python<'_>, key: usize, tell: Tell) {
-        let application = self.applications.lock().remove(&key);
-        if let Some(application) = &application {
-            // Whoever waits for a startup that nobody wants any more.
-            self.started(py, application, Err(HandlerError::Closed("the handler is closed")));
-        }
-        let lifespan = application.as_ref().and_then(|application| application.lifespan.lock().take());
-        match lifespan {
-            Some(lifespan) => lifespan.stop(py, tell),
-            None => tell(py, Ok(())),
-        }
+        self.applications.load(py, key, options)
     }
 
     /// Starts a task outside of a request.
@@ -483,10 +380,7 @@ impl EventLoop {
     pub(super) fn stop(&self, py: Python<'_>, limit: Duration) {
         self.stopping.store(true, Ordering::Release);
         let tasks = || -> PyResult<()> {
-            let applications: Vec<Arc<Application>> =
-                self.applications.lock().drain().map(|(_, application)| application).collect();
-            let lifespans: Vec<Arc<Lifespan>> =
-                applications.iter().filter_map(|application| application.lifespan.lock().take()).collect();
+            let lifespans = self.applications.take_lifespans();
             let lifespan_tasks: Vec<Py<PyAny>> =
                 lifespans.iter().filter_map(|lifespan| lifespan.task(py)).collect();
             let shut_down = PyCFunction::new_closure(py, None, None, move |arguments, _| {

@@ -155,7 +155,9 @@ impl EventLoopHandle {
         tell: impl FnOnce(Result<(), HandlerError>) + Send + 'static,
     ) {
         let reply = Reply { tell: Some(Box::new(tell)), handle: Arc::clone(self) };
-        self.call(move |py| EventLoop::get().ready(py, key, Box::new(move |_, result| reply.tell(result))));
+        self.call(move |py| {
+            EventLoop::get().applications().ready(py, key, Box::new(move |_, result| reply.tell(result)))
+        });
     }
 
     /// Forgets an application and ends its lifespan. Requests that run go on.
@@ -165,7 +167,9 @@ impl EventLoopHandle {
         tell: impl FnOnce(Result<(), HandlerError>) + Send + 'static,
     ) {
         let reply = Reply { tell: Some(Box::new(tell)), handle: Arc::clone(self) };
-        self.call(move |py| EventLoop::get().unload(py, key, Box::new(move |_, result| reply.tell(result))));
+        self.call(move |py| {
+            EventLoop::get().applications().unload(py, key, Box::new(move |_, result| reply.tell(result)))
+        });
     }
 
     fn call(&self, call: impl FnOnce(Python<'_>) + Send + 'static) {

@@ -30,6 +30,9 @@ mod message;
 mod application;
 
 #[cfg(feature = "addon")]
+mod applications;
+
+#[cfg(feature = "addon")]
 mod response;
 
 #[cfg(feature = "addon")]
