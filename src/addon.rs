@@ -215,7 +215,7 @@ impl PythonHandler {
             Mode::Buffered,
             Capabilities(0),
             self.high_water_mark,
-            Some(body.unwrap_or_default()),
+            Some(body.unwrap_or_default().into()),
             Delivery::Sync(Arc::clone(&reply)),
             Arc::clone(self.handle.queue()),
         );
@@ -303,7 +303,7 @@ pub fn submit<'env>(
         1 => Mode::Stream,
         _ => Mode::WebSocket,
     };
-    let body = if more { None } else { Some(body.unwrap_or_default()) };
+    let body = if more { None } else { Some(body.unwrap_or_default().into()) };
     let id = to_id(id);
     log::debug!("request {id}: accepted");
     let exchange = Exchange::new(
@@ -328,7 +328,7 @@ pub fn write(env: Env, id: f64, chunk: Unknown<'_>, text: bool) -> Result<bool> 
     let Some(exchange) = Environment::current()?.request(to_id(id)) else { return Ok(true) };
     // SAFETY: the chunk belongs to this call.
     let bytes = unsafe { arguments::bytes(env.raw(), chunk.raw())? }.unwrap_or_default();
-    Ok(exchange.write(Message { text, bytes }))
+    Ok(exchange.write(Message { text, bytes: bytes.into() }))
 }
 
 /// The request body is complete.

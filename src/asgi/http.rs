@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use percent_encoding::percent_decode;
 use pyo3::exceptions::PyValueError;
@@ -281,7 +282,7 @@ pub(super) enum HttpReceiveMessage {
     /// `http.request`
     Request {
         /// A part of the body.
-        body: Vec<u8>,
+        body: Bytes,
         /// Whether more follows.
         more_body: bool,
     },

@@ -73,7 +73,11 @@ impl Session {
         match message {
             WebSocketSendMessage::Accept(head) => half.start(head),
             WebSocketSendMessage::Send(message) => {
-                return Ok(if half.message(message.text, message.bytes) { Sent::Done } else { Sent::Full });
+                return Ok(if half.message(message.text, message.bytes.into()) {
+                    Sent::Done
+                } else {
+                    Sent::Full
+                });
             }
             WebSocketSendMessage::Close { code, reason } => {
                 self.closed = Some(Disconnect { code, reason: reason.clone() });

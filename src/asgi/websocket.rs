@@ -136,8 +136,8 @@ impl WebSocketSendMessage {
             let bytes = message.bytes(intern!(py, "bytes"))?;
             let text = message.text(intern!(py, "text"))?;
             return match (bytes, text) {
-                (Some(bytes), None) => Ok(Self::Send(Message { text: false, bytes })),
-                (None, Some(text)) => Ok(Self::Send(Message { text: true, bytes: text.into_bytes() })),
+                (Some(bytes), None) => Ok(Self::Send(Message { text: false, bytes: bytes.into() })),
+                (None, Some(text)) => Ok(Self::Send(Message { text: true, bytes: text.into_bytes().into() })),
                 _ => Err(PyValueError::new_err("`websocket.send` must have one of `bytes` and `text`")),
             };
         }

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+
 use super::sync::Mutex;
 
 use crate::error::HandlerError;
@@ -86,7 +88,7 @@ impl Exchange {
         mode: Mode,
         capabilities: Capabilities,
         mark: usize,
-        body: Option<Vec<u8>>,
+        body: Option<Bytes>,
         delivery: Delivery,
         loop_queue: Arc<LoopQueue>,
     ) -> Arc<Self> {

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::{Bytes, BytesMut};
+
 use super::{JOINED_INBOUND, MESSAGE_COST};
 
 /// A chunk of a body, or a message of a WebSocket.
@@ -13,7 +15,7 @@ pub(crate) struct Message {
     /// Whether a WebSocket's message is text (UTF-8). Always false for a body.
     pub(crate) text: bool,
     /// The content.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
 }
 
 /// The client has gone.
@@ -31,7 +33,7 @@ pub(crate) enum Take {
     /// A part of the body.
     Body {
         /// Its bytes; empty only for an empty body or at its end.
-        bytes: Vec<u8>,
+        bytes: Bytes,
         /// Whether more follows.
         more: bool,
     },
@@ -75,7 +77,7 @@ impl Inbound {
     }
 
     /// A way in that holds a complete body already.
-    pub(crate) fn complete(body: Vec<u8>, mark: usize) -> Self {
+    pub(crate) fn complete(body: Bytes, mark: usize) -> Self {
         let mut inbound = Self::new(mark);
         if !body.is_empty() {
             let message = Message { text: false, bytes: body };
@@ -170,16 +172,27 @@ impl Inbound {
     }
 
     /// One chunk as it is, or small ones joined up to the mark.
-    fn join_chunks(&mut self) -> Vec<u8> {
-        let Some(first) = self.queue.pop_front() else { return Vec::new() };
-        self.buffered -= cost(&first);
-        let mut bytes = first.bytes;
-        while self.queue.front().is_some_and(|next| bytes.len() + next.bytes.len() <= JOINED_INBOUND) {
-            let Some(next) = self.queue.pop_front() else { break };
-            self.buffered -= cost(&next);
-            bytes.extend_from_slice(&next.bytes);
+    fn join_chunks(&mut self) -> Bytes {
+        let mut length = 0;
+        let mut count = 0;
+        for message in &self.queue {
+            if count > 0 && length + message.bytes.len() > JOINED_INBOUND {
+                break;
+            }
+            length += message.bytes.len();
+            count += 1;
         }
-        bytes
+        let mut chunks = self.queue.drain(..count);
+        let joined = match count {
+            0 | 1 => chunks.next().map_or_else(Bytes::new, |only| only.bytes),
+            _ => {
+                let mut joined = BytesMut::with_capacity(length);
+                chunks.for_each(|message| joined.extend_from_slice(&message.bytes));
+                joined.freeze()
+            }
+        };
+        self.buffered -= length + count * MESSAGE_COST;
+        joined
     }
 }
 

@@ -157,14 +157,14 @@ fn a_reader_that_waits_is_always_woken() {
         let exchange = model.exchange(Mode::Stream);
         let writer = Arc::clone(&exchange);
         let js = thread::spawn(move || {
-            writer.write(Message { text: false, bytes: vec![1] });
+            writer.write(Message { text: false, bytes: vec![1].into() });
             writer.end();
         });
         let first = exchange.take();
         js.join().expect("no panic");
         if first == Take::Pending {
             assert_eq!(model.wakes(), 1, "one wake-up for one wait");
-            assert_eq!(exchange.take(), Take::Body { bytes: vec![1], more: false });
+            assert_eq!(exchange.take(), Take::Body { bytes: vec![1].into(), more: false });
         } else {
             assert_eq!(model.wakes(), 0, "nobody waited");
         }

@@ -146,7 +146,7 @@ proptest! {
         for operation in operations {
             match operation {
                 Operation::Write(size) => {
-                    exchange.write(Message { text: false, bytes: vec![0; size] });
+                    exchange.write(Message { text: false, bytes: vec![0; size].into() });
                     if accepted { written += size }
                 }
                 Operation::End => { exchange.end(); ended = true; accepted = false }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+
 use super::*;
 use crate::error::HandlerError;
 
@@ -47,7 +49,7 @@ impl Fixture {
             mode,
             Capabilities(0),
             HIGH_WATER_MARK,
-            body.map(<[u8]>::to_vec),
+            body.map(Bytes::copy_from_slice),
             Delivery::Queue(Arc::clone(&self.completions)),
             Arc::clone(&self.messages),
         )
@@ -101,11 +103,11 @@ fn a_corked_queue_signals_once_for_all_that_came() {
 }
 
 fn body(bytes: &[u8], more: bool) -> Take {
-    Take::Body { bytes: bytes.to_vec(), more }
+    Take::Body { bytes: Bytes::copy_from_slice(bytes), more }
 }
 
 fn chunk(bytes: &[u8]) -> Message {
-    Message { text: false, bytes: bytes.to_vec() }
+    Message { text: false, bytes: Bytes::copy_from_slice(bytes) }
 }
 
 #[test]
@@ -256,7 +258,7 @@ fn nothing_is_told_after_the_caller_gave_up() {
 fn a_websocket_gives_what_was_sent_before_its_close() {
     let fixture = Fixture::new();
     let exchange = fixture.exchange(Mode::WebSocket, None);
-    let message = || Message { text: true, bytes: b"hi".to_vec() };
+    let message = || Message { text: true, bytes: Bytes::from_static(b"hi") };
     exchange.write(message());
     exchange.disconnect(Disconnect { code: 4000, reason: "bye".to_owned() }, false);
     assert_eq!(exchange.take(), Take::Message(message()));
