@@ -98,6 +98,10 @@ impl EventLoop {
         wake: Box<dyn Acknowledge>,
     ) -> PyResult<&'static Self> {
         let asyncio = py.import("asyncio")?;
+        if cfg!(unix) {
+            let code = CString::new(include_str!("children.py"))?;
+            PyModule::from_code(py, &code, c"python_node/children.py", c"_python_node_children")?;
+        }
         let mut uvloop_error = None;
         let uvloop = match wanted {
             "asyncio" => None,
@@ -112,11 +116,7 @@ impl EventLoop {
                 {
                     crate::python::shared_variables::bind_environment(&file);
                 }
-                let event_loop = uvloop.call_method0("new_event_loop")?;
-                let code = CString::new(include_str!("children.py"))?;
-                PyModule::from_code(py, &code, c"python_node/children.py", c"_python_node_children")?
-                    .call_method1("use_asyncio", (&event_loop,))?;
-                ("uvloop", event_loop)
+                ("uvloop", uvloop.call_method0("new_event_loop")?)
             }
             None if cfg!(windows) => ("asyncio", asyncio.call_method0("SelectorEventLoop")?),
             None => ("asyncio", asyncio.call_method0("new_event_loop")?),
