@@ -65,6 +65,6 @@ pub(crate) const MESSAGE_COST: usize = 64;
 /// count.
 pub(crate) const JOINED_INBOUND: usize = 64 * 1024;
 
-/// Chunks of a response that wait are joined up to this for JavaScript, which pays more for each: measured with chunks
-/// of 64 KiB, 1.3 GB/s when joined up to 64 KiB and 4.0 up to 512, where the Buffer is handed over without a copy.
+/// Chunks of a response that wait are joined up to this for JavaScript, which pays for each. Larger ones are handed over
+/// without another copy, each as it is: measured with chunks of 64 KiB, 4.1 GB/s joined up to 512 KiB, 4.8 like this.
 pub(crate) const JOINED_OUTBOUND: usize = 64 * 1024;
