@@ -108,16 +108,7 @@ impl EventLoop {
             _ => py.import("uvloop").map_err(|error| uvloop_error = Some(error.to_string())).ok(),
         };
         let (kind, event_loop) = match uvloop {
-            Some(uvloop) => {
-                #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
-                if let Ok(file) =
-                    uvloop.getattr("loop").and_then(|module| module.getattr("__file__")?.extract::<String>())
-                    && let Ok(file) = CString::new(file)
-                {
-                    crate::python::shared_variables::bind_environment(&file);
-                }
-                ("uvloop", uvloop.call_method0("new_event_loop")?)
-            }
+            Some(uvloop) => ("uvloop", uvloop.call_method0("new_event_loop")?),
             None if cfg!(windows) => ("asyncio", asyncio.call_method0("SelectorEventLoop")?),
             None => ("asyncio", asyncio.call_method0("new_event_loop")?),
         };

@@ -95,6 +95,16 @@ impl EventLoopHandle {
             options: options.clone(),
             failure: OnceLock::new(),
         });
+        #[cfg(all(
+            target_os = "linux",
+            target_env = "gnu",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        if options.dlopen_flags.is_some()
+            && let Ok(library) = std::ffi::CString::new(options.library.as_str())
+        {
+            crate::python::shared_variables::bind(&library);
+        }
         let own = Arc::clone(&handle);
         std::thread::Builder::new()
             .name("python".to_owned())
@@ -178,13 +188,6 @@ impl EventLoopHandle {
 
     /// The Python thread's life.
     fn run(&self, wake: Wake) {
-        #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
-        if let Ok(library) = std::ffi::CString::new(self.options.library.as_str()) {
-            crate::python::shared_variables::bind_environment(&library);
-            if self.options.dlopen_flags.is_some() {
-                crate::python::shared_variables::bind_dlopen(&library);
-            }
-        }
         if let Err(reason) = interpreter::start(&self.options.executable) {
             self.fail(reason);
             return;

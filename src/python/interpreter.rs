@@ -20,8 +20,6 @@ pub(crate) fn start(executable: &str) -> Result<(), String> {
     if unsafe { ffi::Py_IsInitialized() } != 0 {
         return Err("another part of this process has started CPython already".to_owned());
     }
-    #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
-    super::shared_variables::copy();
     match symbol::find(c"PyInitConfig_Create") {
         Some(create) => start_configured(create, executable),
         None => start_named(executable),

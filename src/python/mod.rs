@@ -7,7 +7,7 @@ pub(crate) mod exception;
 pub(crate) mod exit;
 pub(crate) mod interpreter;
 pub(crate) mod loader;
-#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+#[cfg(all(target_os = "linux", target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) mod shared_variables;
 mod shim38;
 pub(crate) mod stack;
