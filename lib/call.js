@@ -95,7 +95,13 @@ class Call {
     const service = this.#service
     this.#request = request
     this.#streamed = streamed
-    service.admit(this)
+    this.#id = service.environment.nextId()
+    try {
+      service.admit(this)
+    } catch (error) {
+      Trace.begin(this.#id, request)?.end(error)
+      throw error
+    }
     if (this.#state === OVER) return
     service.deadlines?.add(this)
     if (signal !== undefined) {
@@ -119,7 +125,7 @@ class Call {
     const capabilities = options === NO_OPTIONS
       ? (streamed ? notices.OF_STREAM : notices.OF_BUFFERED)
       : notices.capabilitiesOf(options, streamed)
-    const id = this.#id = service.environment.nextId()
+    const id = this.#id
     const failure = service.native.submit(service.key, service.highWaterMark, id, mode, capabilities, head, count, body, more || isWebSocket, extra)
     // Used up: it is one object for all requests, and must not keep this one's body.
     crossing.body = crossing.source = crossing.extra = undefined
@@ -141,7 +147,7 @@ class Call {
     try {
       this.begin()
     } catch (error) {
-      this.#finish('failed')
+      this.#finish('failed', error)
       this.#fail(error)
     }
   }
@@ -440,6 +446,8 @@ class Call {
     if (this.#reader !== null) abandoned.unregister(this)
     // What was still to be written is wanted by nobody: whoever writes may go on.
     this.#upload?.free()
+    // One that never began is told of as well.
+    if (!hadBegun) this.#trace = Trace.begin(this.#id, this.#request)
     this.#trace?.end(error)
     if (hadBegun) {
       if (this.#isWebSocket) service.sockets--

@@ -25,7 +25,8 @@ class Trace {
    */
   static begin (id, request) {
     if (!start.hasSubscribers && !headers.hasSubscribers && !end.hasSubscribers && !error.hasSubscribers) return null
-    return new Trace({ id, method: request.method ?? 'GET', url: String(request.url), response: undefined, error: undefined })
+    const { method = 'GET', url } = request
+    return new Trace({ id, method, url: url instanceof URL ? url.href : url, response: undefined, error: undefined })
   }
 
   head (status) {

@@ -7,6 +7,7 @@ const os = require('node:os')
 const { checkSignal } = require('./abort.js')
 const { Call } = require('./call.js')
 const { cross } = require('./crossing.js')
+const { Trace } = require('./diagnostics.js')
 const { Environment } = require('./environment.js')
 const { PythonHandlerError } = require('./errors.js')
 const { fetch } = require('./fetch.js')
@@ -94,6 +95,19 @@ class PythonHandler {
     if (isWebSocket(request)) {
       throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', 'a WebSocket cannot be waited for: use handleStream or connect')
     }
+    const trace = Trace.begin(this.#service.environment.nextId(), request)
+    try {
+      const answer = this.#wait(request)
+      trace?.head(answer.status)
+      trace?.end()
+      return Response.received(answer.status, answer.headers, answer.body, null)
+    } catch (error) {
+      trace?.end(error)
+      throw error
+    }
+  }
+
+  #wait (request) {
     const crossing = cross(request, false)
     this.#service.limits.check(crossing)
     const { head, count, body, more, extra } = crossing
@@ -104,7 +118,7 @@ class PythonHandler {
     const { handle, responseTimeout } = this.#service
     const answer = handle.submitSync(head, count, body, extra, responseTimeout)
     if (answer.code !== undefined) throw PythonHandlerError.fromNative(answer)
-    return Response.received(answer.status, answer.headers, answer.body, null)
+    return answer
   }
 
   connect (target, options) {

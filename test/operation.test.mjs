@@ -276,6 +276,33 @@ describe('diagnostics channels', () => {
     assert.deepEqual(seen.names(), ['start', 'headers', 'end'])
   })
 
+  test('a request that is refused, invalid, or given up in the queue: start, error, end', { timeout }, async t => {
+    const narrow = make({ maxInFlight: 1, maxQueued: 1 })
+    const stream = await narrow.handleStream({ url: script(start(), part('a'), ['forever', unique('never')]) })
+    const seen = subscribe(t)
+    const controller = new AbortController()
+    const waiting = narrow.handleRequest({ url: OK }, controller.signal)
+    const refused = await narrow.handleRequest({ url: OK }).catch(reason => reason)
+    assert.deepEqual(seen.splice(0).map(({ name, error }) => [name, error?.code]), [
+      ['start', undefined], ['error', 'ERR_PYTHON_OVERLOADED'], ['end', 'ERR_PYTHON_OVERLOADED']
+    ])
+    assert.equal(refused.code, 'ERR_PYTHON_OVERLOADED')
+    controller.abort(new Error('own'))
+    await assert.rejects(waiting, { message: 'own' })
+    assert.deepEqual(seen.names(), ['start', 'error', 'end'])
+    seen.length = 0
+    stream.cancel()
+    await assert.rejects(handler.handleRequest({ url: OK, headers: { a: '\n' } }))
+    assert.deepEqual(seen.names(), ['start', 'error', 'end'])
+  })
+
+  test('a request that is waited for: start, headers, end', { timeout }, t => {
+    const seen = subscribe(t)
+    handler.handleRequestSync({ url: OK })
+    assert.deepEqual(seen.names(), ['start', 'headers', 'end'])
+    assert.equal(seen[1].response.status, 200)
+  })
+
   test('cost nothing without subscribers: nothing is read for them, nothing is published', { timeout }, async t => {
     const reads = async () => {
       let count = 0

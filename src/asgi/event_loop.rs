@@ -271,10 +271,10 @@ impl EventLoop {
     /// Keeps a task until it ends: asyncio itself holds tasks weakly.
     fn follow(&self, py: Python<'_>, connection: Arc<Connection>, task: Py<PyAny>) -> PyResult<()> {
         let task = task.into_bound(py);
+        log::debug!("request {}: started", connection.exchange().id);
         if task.call_method0(intern!(py, "done"))?.is_truthy()? {
             return connection.task_done(py, &task);
         }
-        log::debug!("request {}: started", connection.exchange().id);
         connection.set_task(task.clone().unbind());
         let exchange = Arc::clone(connection.exchange());
         exchange.attach(self.connections.lock().insert(Arc::clone(&connection)));
