@@ -89,10 +89,10 @@ export function createRequestListener (handler: PythonHandler, options?: Request
 
 /** Options of {@link attachWebSocket}. Further ones are those of `ws`'s `WebSocketServer`. */
 export interface WebSocketOptions {
-  /** Only WebSockets of this path, without query, are served. Default: those of every path. */
+  /** Only WebSockets of this path, which begins with a slash and has no query, are served. Default: those of every path. */
   path?: string
 
-  /** Bytes of a message of the client, after decompression; a longer one closes with 1009. Default: 16 MiB. */
+  /** Bytes of a message of the client, after decompression; a longer one closes with 1009. 0 or `Infinity`: any. Default: 16 MiB. */
   maxPayload?: number
 
   /** Whether compression is negotiated with clients that offer it, or `ws`'s options of it. Default: `true`. */
@@ -100,7 +100,7 @@ export interface WebSocketOptions {
 
   /**
    * Milliseconds between pings. A client that sends nothing from one to the next, not even the answer, is cut, and the
-   * application receives `websocket.disconnect` with 1006. 0: no pings. Default: 20000.
+   * application receives `websocket.disconnect` with 1006. 0 or `Infinity`: no pings. Default: 20000.
    */
   pingInterval?: number
 

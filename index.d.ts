@@ -144,7 +144,8 @@ export declare class PythonHandler {
   /**
    * Opens a WebSocket to the application; a refusal is its `error` event, `ERR_PYTHON_WEBSOCKET_REFUSED`.
    *
-   * @param target A url, a `Request`, or the fields of one.
+   * @param target A url, a `Request`, or the fields of one, with or without `websocket: true`.
+   * @param options Or `protocols` alone, as the standard's class takes them.
    * @throws {PythonHandlerError} `ERR_PYTHON_CLOSED`, `ERR_PYTHON_INVALID_ARGUMENT`, `ERR_PYTHON_INVALID_URL`,
    *   `ERR_PYTHON_INVALID_HEADER`
    *
@@ -159,7 +160,10 @@ export declare class PythonHandler {
    * }
    * ```
    */
-  connect (target: string | URL | Request | RequestOptions, options?: ConnectOptions | null): PythonWebSocket
+  connect (
+    target: string | URL | Request | RequestOptions,
+    options?: ConnectOptions | string | readonly string[] | null
+  ): PythonWebSocket
 
   /**
    * The application as `fetch` would see a server: no redirects followed, no cookies kept, `signal` honoured. A
@@ -338,10 +342,10 @@ export interface PythonHandlerOptions {
   /** Bytes of a request's body, or `Infinity`; of a longer one, `ERR_PYTHON_BODY_TOO_LARGE`. Default: 1 GiB. */
   maxBodySize?: number | undefined
 
-  /** Header fields of a request, or `Infinity`; of more, `ERR_PYTHON_HEADERS_TOO_LARGE`. Default: 1000. */
+  /** Header fields given with a request, or `Infinity`; of more, `ERR_PYTHON_HEADERS_TOO_LARGE`. Default: 1000. */
   maxHeaders?: number | undefined
 
-  /** Bytes of a request's url and headers together, or `Infinity`; as `maxHeaders`. Default: 65536. */
+  /** Bytes of a request's url and of its headers' names and values, or `Infinity`; as `maxHeaders`. Default: 65536. */
   maxHeaderSize?: number | undefined
 
   /**
@@ -436,9 +440,9 @@ export interface Progress {
 export interface ConnectOptions {
   /** Its abort ends the connection. */
   signal?: AbortSignal | undefined
-  /** The subprotocols offered, in the order of preference. Default: none. */
+  /** The subprotocols offered, in the order of preference: HTTP tokens, none twice. Default: none. */
   protocols?: string | readonly string[] | undefined
-  /** The headers of a target that is a url. Default: none. */
+  /** The headers of a target that is a url; with any other, `ERR_PYTHON_INVALID_ARGUMENT`. Default: none. */
   headers?: HeadersInit | undefined
 }
 
@@ -582,7 +586,7 @@ export interface RequestOptions {
   /** `scope["http_version"]`: `'1.0'`, `'1.1'` or `'2'`. Default: `'1.1'`. */
   httpVersion?: string | undefined
 
-  /** `scope["root_path"]` of this request. Default: the handler's `rootPath`. */
+  /** `scope["root_path"]` of this request: empty, or begins with a slash. Default: the handler's `rootPath`. */
   rootPath?: string | undefined
 
   /**
@@ -751,11 +755,12 @@ export interface PythonWebSocket extends EventTarget, AsyncIterable<string | Buf
   binaryType: 'nodebuffer' | 'arraybuffer' | 'blob'
 
   /**
-   * Sends a message: a string as text, anything else binary. After `close()` it is dropped.
+   * Sends a message: a string as text, anything else binary. Those after a `Blob` wait until it is read, and so does
+   * `close()`. After `close()` it is dropped.
    *
    * @throws {PythonHandlerError} `ERR_PYTHON_INVALID_ARGUMENT`
    */
-  send (message: string | ArrayBufferView | ArrayBuffer): void
+  send (message: string | ArrayBufferView | ArrayBuffer | Blob): void
 
   /**
    * Closes; the application receives `websocket.disconnect`.

@@ -166,9 +166,8 @@ class Call {
     this.#settled = true
     const response = Response.received(status, headers, body, null)
     if (this.#trailers !== null) Response.setTrailers(response, this.#trailers)
-    if (this.#options.onDownloadProgress !== undefined) {
-      new Progress(this.#inContext(this.#options.onDownloadProgress), body.length).add(body.length)
-    }
+    const { onDownloadProgress } = this.#options
+    if (onDownloadProgress !== undefined) this.#tell(onDownloadProgress, { loaded: body.length, total: body.length })
     this.#resolve(response)
   }
 

@@ -24,6 +24,8 @@ const SERVERS_KEPT = 256
  * @typedef {object} Crossing
  * @property {string} head
  * @property {number} count headers
+ * @property {number} givenCount headers that the caller gave
+ * @property {number} givenSize bytes of the caller's url, and of the names and values of its headers
  * @property {Buffer | undefined} body complete
  * @property {object | null} source a stream to read the body from
  * @property {boolean} more whether the body follows
@@ -32,7 +34,7 @@ const SERVERS_KEPT = 256
  */
 
 /** The one that crosses now: used up at once, so one object serves all. */
-const crossing = { head: '', count: 0, body: undefined, source: null, more: false, extra: undefined, isWebSocket: false }
+const crossing = { head: '', count: 0, givenCount: 0, givenSize: 0, body: undefined, source: null, more: false, extra: undefined, isWebSocket: false }
 
 /** The headers of the one that crosses now, and what its framing says. */
 const fields = { lines: '', count: 0, host: null, isFramed: false, isUpgrade: false }
@@ -64,6 +66,8 @@ function cross (request, streamed) {
 
 function crossParts (method, target, facts, docroot, isWebSocket, body, more) {
   const isBytes = body !== null && Buffer.isBuffer(body)
+  crossing.givenCount = fields.count
+  crossing.givenSize = sizeOf(target) + fields.lines.length - 2 * fields.count
   if (target.authority !== '' && fields.host === null) {
     fields.lines = `\nhost\n${target.authority}${fields.lines}`
     fields.count++
@@ -92,6 +96,11 @@ function crossParts (method, target, facts, docroot, isWebSocket, body, more) {
   crossing.more = more
   crossing.extra = extraOf(facts, docroot)
   crossing.isWebSocket = isWebSocket
+}
+
+/** Bytes of a url, as far as it crosses. */
+function sizeOf ({ scheme, authority, target }) {
+  return target.length + (scheme === '' ? 0 : scheme.length + '://'.length + authority.length)
 }
 
 // ------------------------------------------------------------------------------ headers
@@ -176,12 +185,25 @@ function factLines ({ socket, scheme, httpVersion }, target) {
   if (!isSocket) return lines + serverLine(scheme, target.authority || fields.host)
   let addresses = socketLines.get(socket)
   if (addresses === undefined) {
-    const parts = [socket.remoteAddress ?? '', socket.remotePort ?? '', socket.localAddress ?? '', socket.localPort ?? '']
-    if (parts.some(part => CONTROL.test(part))) throw invalid('`socket` holds a control character')
-    addresses = '\n' + parts.join('\n')
+    const { remoteAddress, remotePort, localAddress, localPort } = socket
+    addresses = `\n${addressOf('remoteAddress', remoteAddress)}\n${portOf('remotePort', remotePort)}` +
+      `\n${addressOf('localAddress', localAddress)}\n${portOf('localPort', localPort)}`
     if (Object.isFrozen(socket)) socketLines.set(socket, addresses)
   }
   return lines + addresses
+}
+
+function addressOf (name, address) {
+  if (address === undefined || address === null) return ''
+  if (typeof address !== 'string') throw invalid(`\`socket.${name}\` must be a string`)
+  if (CONTROL.test(address)) throw invalid('`socket` holds a control character')
+  return address
+}
+
+function portOf (name, port) {
+  if (port === undefined || port === null) return ''
+  if (!Number.isInteger(port) || port < 0 || port > 65535) throw invalid(`\`socket.${name}\` must be an integer from 0 to 65535`)
+  return port
 }
 
 /** No client, and the server that the request names. */
@@ -201,6 +223,7 @@ function serverLine (scheme, authority) {
 function extraOf ({ rootPath, state, extensions }, docroot) {
   if (rootPath === undefined && docroot === null && state === undefined && extensions === undefined) return undefined
   if (rootPath !== undefined && typeof rootPath !== 'string') throw invalid('`rootPath` must be a string')
+  if (rootPath && !rootPath.startsWith('/')) throw invalid('`rootPath` must be empty or begin with a slash')
   const parts = [`"rootPath":${JSON.stringify(rootPath?.toWellFormed() ?? null)}`, `"docroot":${JSON.stringify(docroot)}`]
   if (state !== undefined && state !== null) parts.push(`"state":${toJson('state', state)}`)
   if (extensions !== undefined && extensions !== null) parts.push(`"extensions":${toJson('extensions', extensions)}`)

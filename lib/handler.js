@@ -42,6 +42,8 @@ class PythonHandler {
     }
     this.#docroot = loaded.options.docroot
     this.#service = new Service(loaded)
+    // Frameworks take `fetch` as a function and call it by itself.
+    Object.defineProperty(this, 'fetch', { value: this.fetch.bind(this), writable: true, configurable: true })
   }
 
   static async load (options) {
@@ -123,7 +125,7 @@ class PythonHandler {
 
   connect (target, options) {
     this.#checkOpen()
-    return new PythonWebSocket(this.#service, target, options ?? undefined)
+    return new PythonWebSocket(this.#service, target, options)
   }
 
   fetch (input, init) {
@@ -136,7 +138,11 @@ class PythonHandler {
   }
 
   close (options) {
-    this.#closing ??= this.#close(closeTimeout(options))
+    try {
+      this.#closing ??= this.#close(closeTimeout(options))
+    } catch (error) {
+      return Promise.reject(error)
+    }
     return this.#closing
   }
 

@@ -2,13 +2,14 @@
 
 // JavaScript values that are to appear in a scope: what JSON can say, and a clear error for anything else.
 
+const { isMap, isSet } = require('node:util').types
 const { PythonHandlerError } = require('./errors.js')
 
 /**
  * @param {string} name of the option, for the message
  * @param {unknown} value an object
  * @returns {string} JSON
- * @throws {PythonHandlerError} ERR_PYTHON_INVALID_ARGUMENT for cycles, functions, symbols, bigints
+ * @throws {PythonHandlerError} ERR_PYTHON_INVALID_ARGUMENT for cycles, functions, symbols, bigints, Maps, Sets
  */
 function toJson (name, value) {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
@@ -47,6 +48,8 @@ function refuseUnsayable (key, value) {
   if (typeof value === 'function' || typeof value === 'symbol') {
     throw new TypeError(`\`${key}\` is a ${typeof value}`)
   }
+  // JSON would have no more of it than `{}`.
+  if (isMap(value) || isSet(value)) throw new TypeError(`${key === '' ? 'it' : `\`${key}\``} is a ${isMap(value) ? 'Map' : 'Set'}`)
   if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`\`${key}\` is ${value}`)
   return value
 }

@@ -12,12 +12,12 @@ class Limits {
     this.maxMessageSize = maxMessageSize
   }
 
-  /** @param {import('./request.js').Crossing} crossing */
-  check ({ head, count, body }) {
-    if (count > this.maxHeaders) {
+  /** @param {import('./crossing.js').Crossing} crossing */
+  check ({ givenCount, givenSize, body }) {
+    if (givenCount > this.maxHeaders) {
       throw new PythonHandlerError('ERR_PYTHON_HEADERS_TOO_LARGE', `more than ${this.maxHeaders} headers (option \`maxHeaders\`)`)
     }
-    if (head.length > this.maxHeaderSize) {
+    if (givenSize > this.maxHeaderSize) {
       throw new PythonHandlerError('ERR_PYTHON_HEADERS_TOO_LARGE', `url and headers above ${this.maxHeaderSize} bytes (option \`maxHeaderSize\`)`)
     }
     if (body !== undefined && body.length > this.maxBodySize) throw this.bodyTooLarge()

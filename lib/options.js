@@ -101,11 +101,15 @@ function rootPathOf (options) {
   return rootPath
 }
 
+function checkOptions (options) {
+  if (options === null || typeof options !== 'object') throw invalid(`\`options\` must be an object, not ${kindOf(options)}`)
+}
+
 /**
  * @param {object} [options] those of PythonHandler
  */
 function readOptions (options = {}) {
-  if (options === null || typeof options !== 'object') throw invalid(`\`options\` must be an object, not ${kindOf(options)}`)
+  checkOptions(options)
   return {
     docroot: docrootOf(options),
     target: targetOf(options.appTarget ?? undefined),
@@ -134,4 +138,4 @@ function readOptions (options = {}) {
   }
 }
 
-module.exports = { readOptions }
+module.exports = { LONGEST, amount, checkOptions, duration, flag, invalid, readOptions, text }

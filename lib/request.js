@@ -229,6 +229,14 @@ class Request {
     if (request.#ended) call.end(request.#closing?.code, request.#closing?.reason)
   }
 
+  /** Makes a WebSocket's of it, whatever it was made as. `protocols`: the list for its header, '' to leave that as it is. */
+  static toWebSocket (request, protocols) {
+    if (request.#used) throw bodyError('the body of this request was written or streamed to a handler before')
+    request.#websocket = true
+    if (protocols !== '') request.#headers.set('sec-websocket-protocol', protocols)
+    return request
+  }
+
   /** @returns {boolean} whether it asks for a WebSocket */
   static isWebSocket (request) {
     return request.#websocket
@@ -256,4 +264,4 @@ class Facts {
   }
 }
 
-module.exports = { Request, checkMethod, checkObject, invalid, takeBody, takeChunk, urlText }
+module.exports = { Request, TOKEN, checkMethod, checkObject, invalid, takeBody, takeChunk, urlText }

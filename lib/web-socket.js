@@ -6,7 +6,8 @@ const { AsyncResource } = require('node:async_hooks')
 const { PythonHandlerError } = require('./errors.js')
 const { checkSignal } = require('./abort.js')
 const { Call, MESSAGE_COST } = require('./call.js')
-const { Request } = require('./request.js')
+const { Headers } = require('./headers.js')
+const { Request, TOKEN, invalid } = require('./request.js')
 
 const CONNECTING = 0
 const OPEN = 1
@@ -37,6 +38,10 @@ class PythonWebSocket extends EventTarget {
   #binaryType = 'nodebuffer'
   #buffered = 0
   #handlers = new Map()
+  /** A Blob that is being read, and the messages sent since; the close that waits for them. */
+  #unsent = []
+  #unsentLength = 0
+  #whenSent = null
   /** Messages that nobody has taken yet, and those who wait for one. */
   #messages = []
   #waiting = []
@@ -47,9 +52,10 @@ class PythonWebSocket extends EventTarget {
   #closing = null
   #resource = new AsyncResource('PythonWebSocket')
 
-  constructor (service, target, { signal, headers, protocols } = {}) {
+  constructor (service, target, options) {
     super()
-    const request = target instanceof Request ? target : new Request(describe(target, headers, protocols))
+    const { signal, headers, protocols } = optionsOf(options)
+    const request = requestOf(target, headers ?? undefined, offerOf(protocols ?? []))
     this.#url = request.url
     // Told a turn later: whoever connects listens only then.
     const failed = error => queueMicrotask(() => this.#failed(error))
@@ -75,7 +81,7 @@ class PythonWebSocket extends EventTarget {
   get protocol () { return this.#protocol }
   get extensions () { return '' }
   get headers () { return this.#headers }
-  get bufferedAmount () { return this.#buffered }
+  get bufferedAmount () { return this.#buffered + this.#unsentLength }
 
   get binaryType () { return this.#binaryType }
   set binaryType (type) {
@@ -85,13 +91,41 @@ class PythonWebSocket extends EventTarget {
 
   send (data) {
     const text = typeof data === 'string'
-    const bytes = toBytes(data)
+    const isBlob = data instanceof Blob
+    const bytes = isBlob ? data : toBytes(data)
+    const length = isBlob ? data.size : bytes.length
     if (this.#readyState >= CLOSING) {
-      this.#buffered += bytes.length
-      return
+      this.#buffered += length
+    } else if (isBlob || this.#unsent.length > 0) {
+      // A copy: the caller may use its buffer again.
+      this.#unsent.push({ text, bytes: isBlob ? bytes : Buffer.from(bytes), length })
+      this.#unsentLength += length
+      if (this.#unsent.length === 1) this.#sendUnsent()
+    } else {
+      this.#write(bytes, text)
     }
+  }
+
+  #write (bytes, text) {
     this.#call.write(bytes, text).catch(ignore)
     if (!this.#call.hasRoom) this.#buffered += bytes.length
+  }
+
+  async #sendUnsent () {
+    try {
+      while (this.#unsent.length > 0) {
+        const { text, bytes, length } = this.#unsent[0]
+        const whole = bytes instanceof Blob ? Buffer.from(await bytes.arrayBuffer()) : bytes
+        this.#unsent.shift()
+        this.#unsentLength -= length
+        this.#write(whole, text)
+      }
+    } catch (error) {
+      // A Blob of a file that has changed.
+      this.#unsent = []
+      this.#call.abort(error)
+    }
+    this.#whenSent?.()
   }
 
   close (code, reason = '') {
@@ -108,8 +142,12 @@ class PythonWebSocket extends EventTarget {
     if (this.#readyState >= CLOSING) return
     const wasOpen = this.#readyState === OPEN
     this.#readyState = CLOSING
-    this.#call.close(wasOpen ? code : 1006, reason)
-    queueMicrotask(() => this.#end(wasOpen ? code : 1006, reason, wasOpen))
+    const finish = () => {
+      this.#call.close(wasOpen ? code : 1006, reason)
+      queueMicrotask(() => this.#end(wasOpen ? code : 1006, reason, wasOpen))
+    }
+    if (wasOpen && this.#unsent.length > 0) this.#whenSent = finish
+    else finish()
   }
 
   // -------------------------------------------------------------------- from the call
@@ -256,19 +294,36 @@ const CODES = { ERR_PYTHON_EXCEPTION: 1011, ERR_PYTHON_MESSAGE_TOO_LARGE: 1009 }
 /** The 'error' event tells. */
 function ignore () {}
 
-function describe (target, headers, protocols) {
-  const isFields = typeof target === 'object' && target !== null && !(target instanceof URL)
-  const fields = isFields ? { ...target, websocket: true } : { url: target, headers, websocket: true }
-  const offered = protocols === undefined || protocols === null ? [] : [].concat(protocols)
-  if (!offered.every(protocol => typeof protocol === 'string')) {
-    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`protocols` must be a string or strings')
+/** What `connect` takes besides its target: options, or protocols alone as the standard's class. */
+function optionsOf (options) {
+  if (options === undefined || options === null) return {}
+  if (typeof options === 'string' || Array.isArray(options)) return { protocols: options }
+  if (typeof options !== 'object') throw invalid(`expected options or protocols, not ${typeof options}`)
+  return options
+}
+
+/** @returns {string} the protocols as a header has them; '' for none */
+function offerOf (protocols) {
+  const offered = typeof protocols === 'string' ? [protocols] : protocols
+  if (!Array.isArray(offered) || !offered.every(protocol => typeof protocol === 'string')) {
+    throw invalid('`protocols` must be a string or strings')
   }
-  if (offered.length > 0) {
-    const { Headers } = require('./headers.js')
+  // A SyntaxError of the standard's class (RFC 6455 4.1).
+  if (!offered.every(protocol => TOKEN.test(protocol))) throw invalid('`protocols` must be HTTP tokens')
+  if (new Set(offered).size !== offered.length) throw invalid('`protocols` must not repeat one')
+  return offered.join(', ')
+}
+
+function requestOf (target, headers, offer) {
+  const isUrl = typeof target !== 'object' || target === null || target instanceof URL
+  if (!isUrl && headers !== undefined) throw invalid('`headers` are of a url only: a request has its own')
+  if (target instanceof Request) return Request.toWebSocket(target, offer)
+  const fields = isUrl ? { url: target, headers, websocket: true } : { ...target, websocket: true }
+  if (offer !== '') {
     fields.headers = new Headers(fields.headers)
-    fields.headers.set('sec-websocket-protocol', offered.join(', '))
+    fields.headers.set('sec-websocket-protocol', offer)
   }
-  return fields
+  return new Request(fields)
 }
 
 function toBytes (data) {
@@ -276,8 +331,7 @@ function toBytes (data) {
   if (Buffer.isBuffer(data)) return data
   if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
   if (data instanceof ArrayBuffer) return Buffer.from(data)
-  throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT',
-    `a message must be a string, Buffer, ArrayBuffer or view, not ${data === null ? 'null' : typeof data}`)
+  throw invalid(`a message must be a string, Buffer, ArrayBuffer, view or Blob, not ${data === null ? 'null' : typeof data}`)
 }
 
 module.exports = { PythonWebSocket }

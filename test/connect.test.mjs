@@ -105,6 +105,58 @@ describe('a connection', () => {
     assert.deepEqual((await noted(name)).subprotocols, ['chat'])
   })
 
+  for (const [what, target] of [
+    ['a url', url => url],
+    ['a Request', url => new Request({ url, headers: { a: 'b' } })],
+    ['fields of a request', url => ({ url, headers: { a: 'b' } })]
+  ]) {
+    for (const [form, options] of [['options', { protocols: ['a', 'b'] }], ['an array', ['a', 'b']]]) {
+      test(`offers protocols to ${what}, given as ${form}`, { timeout }, async () => {
+        const name = unique('scope')
+        const socket = handler.connect(target(script(['scope_as', name], ...accept({ subprotocol: 'b' }), ['echo', unique('end')])), options)
+        await once(socket, 'open')
+        assert.equal(socket.protocol, 'b')
+        assert.deepEqual((await noted(name)).subprotocols, ['a', 'b'])
+        socket.close()
+      })
+    }
+  }
+
+  test('may offer one protocol in place of the options', { timeout }, async () => {
+    const socket = connect([...accept({ subprotocol: 'chat' }), ['echo', unique('end')]], 'chat')
+    await once(socket, 'open')
+    assert.equal(socket.protocol, 'chat')
+    socket.close()
+  })
+
+  // Scenario: without `websocket: true` the request reached the application as one of HTTP.
+  test('asks for a WebSocket with any Request, which takes early messages', { timeout }, async () => {
+    const request = new Request({ url: script(...accept(), ['echo', unique('end')]), websocket: false })
+    request.write('early')
+    const socket = handler.connect(request)
+    assert.equal((await once(socket, 'message')).data, 'early')
+    assert.throws(() => handler.connect(request), failure('ERR_PYTHON_BODY'))
+    socket.close()
+  })
+
+  test('refuses options and protocols that are none', { timeout }, () => {
+    const invalid = failure('ERR_PYTHON_INVALID_ARGUMENT')
+    for (const options of [5, true, Symbol('a'), () => {}, '', 'a b', 'a,b', 'ä', ['a', 'a'], [5], ['']]) {
+      assert.throws(() => connect(accept(), options), invalid)
+    }
+    for (const protocols of [5, {}, 'a b', ['a', 'b', 'a'], ['a', null]]) {
+      assert.throws(() => connect(accept(), { protocols }), invalid)
+      assert.throws(() => handler.connect(new Request({ url: '/' }), { protocols }), invalid)
+    }
+  })
+
+  test('refuses headers beside a target that has its own', { timeout }, () => {
+    const invalid = failure('ERR_PYTHON_INVALID_ARGUMENT')
+    const url = script(...accept(), close())
+    assert.throws(() => handler.connect(new Request({ url }), { headers: { a: 'b' } }), invalid)
+    assert.throws(() => handler.connect({ url }, { headers: {} }), invalid)
+  })
+
   test('is refused at once for what is no url', { timeout }, () => {
     assert.throws(() => handler.connect('no url'), failure('ERR_PYTHON_INVALID_URL'))
     assert.throws(() => handler.connect(), failure('ERR_PYTHON_INVALID_ARGUMENT'))
@@ -157,6 +209,49 @@ describe('messages', () => {
     changing.write('after!')
     assert.equal(String((await once(socket, 'message')).data), 'before')
     socket.close()
+  })
+
+  test('may be Blobs, which keep their place', { timeout }, async () => {
+    const name = unique('end')
+    const socket = connect([...accept(), ['echo', name]])
+    const received = []
+    socket.addEventListener('message', ({ data }) => received.push(String(data)))
+    await once(socket, 'open')
+    const changing = Buffer.from('4')
+    for (const data of ['1', new Blob(['2', '2']), '3', changing, new Blob([]), new Blob(['5']), '6']) socket.send(data)
+    changing.write('x')
+    assert.ok(socket.bufferedAmount >= 6)
+    while (received.length < 7) await turns(1)
+    assert.deepEqual(received, ['1', '22', '3', '4', '', '5', '6'])
+    assert.equal(socket.bufferedAmount, 0)
+    socket.close()
+  })
+
+  test('that are Blobs go out before a close, and those after it do not', { timeout }, async () => {
+    const [received, end] = [unique('received'), unique('end')]
+    const socket = connect([...accept(), ['receive', received], ['receive', end]])
+    await once(socket, 'open')
+    socket.send(new Blob(['last']))
+    socket.close(3001, 'enough')
+    assert.equal(socket.readyState, socket.CLOSING)
+    socket.send(new Blob(['late']))
+    const { code, wasClean } = await once(socket, 'close')
+    assert.deepEqual({ code, wasClean }, { code: 3001, wasClean: true })
+    assert.deepEqual((await noted(received)).bytes, bytes('last'))
+    assert.deepEqual(await noted(end), { type: 'websocket.disconnect', code: 3001, reason: 'enough' })
+  })
+
+  test('that are Blobs which cannot be read end the connection with their error', { timeout }, async () => {
+    const socket = echo()
+    await once(socket, 'open')
+    const blob = new Blob(['a'])
+    const broken = new RangeError('gone')
+    blob.arrayBuffer = () => Promise.reject(broken)
+    const [failed, closed] = [once(socket, 'error'), once(socket, 'close')]
+    socket.send(blob)
+    socket.send('behind')
+    assert.equal((await failed).error, broken)
+    assert.equal((await closed).code, 1006)
   })
 
   test('of an unknown kind are refused', { timeout }, async () => {

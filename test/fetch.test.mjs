@@ -72,6 +72,104 @@ describe('a request', () => {
   test('whose body is known says its length', { timeout }, async () => {
     assert.equal((await seen('/', { method: 'POST', body: 'grüße' })).headers['content-length'], '7')
     assert.equal((await seen('/', { method: 'POST' })).headers['content-length'], '0')
+    assert.equal((await seen('/', { method: 'POST', body: '' })).headers['content-length'], '0')
+  })
+
+  for (const [what, make, length] of [
+    ['a string', () => 'grüße', '7'],
+    ['an empty string', () => '', '0'],
+    ['bytes', () => new Uint8Array(100_000), '100000'],
+    ['a Blob of parts', () => new Blob(['ab', new Blob(['c'.repeat(100_000)])]), '100002'],
+    ['a stream that has ended', () => new Blob(['streamed']).stream(), '8']
+  ]) {
+    test(`that is a Request with ${what} says its length`, { timeout }, async () => {
+      const request = new Request('http://example.com/', { method: 'POST', body: make(), duplex: 'half' })
+      const { headers, body } = await seen(request)
+      assert.equal(headers['content-length'], length)
+      assert.equal(body.length, Number(length))
+    })
+  }
+
+  test('that is a Request with a form says its length', { timeout }, async () => {
+    const form = new FormData()
+    form.set('field', 'value')
+    form.set('file', new Blob(['x'.repeat(3_000_000)]), 'x.txt')
+    const { headers, body } = await seen(new Request('http://example.com/', { method: 'POST', body: form }))
+    assert.match(headers['content-type'], /^multipart\/form-data; boundary=/)
+    assert.equal(headers['content-length'], String(body.length))
+    assert.match(body, /name="field"\r\n\r\nvalue\r\n/)
+  })
+
+  for (const [what, headers] of [
+    ['a length', { 'content-length': '3' }],
+    ['a transfer coding', { 'transfer-encoding': 'chunked' }]
+  ]) {
+    test(`that is a Request which says ${what} says no other`, { timeout }, async () => {
+      const request = new Request('http://example.com/', { method: 'POST', headers, body: 'abc' })
+      const answer = await seen(request)
+      assert.equal(answer.body, 'abc')
+      assert.equal(answer.headers['content-length'], headers['content-length'])
+      assert.equal(answer.headers['transfer-encoding'], headers['transfer-encoding'])
+    })
+  }
+
+  test('that is a Request with a large body says no length', { timeout }, async () => {
+    let left = 20
+    const source = new ReadableStream({
+      pull (controller) {
+        if (left-- === 0) controller.close()
+        else controller.enqueue(Buffer.alloc(1024 * 1024, 'x'))
+      }
+    })
+    const { headers, body } = await seen(new Request('http://example.com/', { method: 'POST', body: source, duplex: 'half' }))
+    assert.equal(headers['content-length'], undefined)
+    assert.equal(body.length, 20 * 1024 * 1024)
+  })
+
+  // The application starts before the body ends, and what was there at once comes first.
+  test('that is a Request sends a stream while it is made', { timeout }, async () => {
+    const name = unique('chunk')
+    let controller
+    const source = new ReadableStream({ start (own) { controller = own } })
+    controller.enqueue(Buffer.from('one'))
+    const url = `http://localhost${script(['receive', `${name}.1`], ['receive', `${name}.2`], ['receive', `${name}.3`], start(), body('done'))}`
+    const response = handler.fetch(new Request(url, { method: 'POST', body: source, duplex: 'half' }))
+    assert.deepEqual(await noted(`${name}.1`), { type: 'http.request', body: bytes('one'), more_body: true })
+    controller.enqueue(Buffer.from('two'))
+    assert.deepEqual((await noted(`${name}.2`)).body, bytes('two'))
+    controller.enqueue(Buffer.from('three'))
+    assert.deepEqual((await noted(`${name}.3`)).body, bytes('three'))
+    controller.close()
+    assert.equal(await (await response).text(), 'done')
+  })
+
+  test('that is a Request whose stream fails, at once or later, rejects with that error', { timeout }, async () => {
+    const url = `http://localhost${script(['swallow', unique('end')], ['forever', unique('end')])}`
+    for (const late of [false, true]) {
+      let controller
+      const source = new ReadableStream({ start (own) { controller = own } })
+      const response = handler.fetch(new Request(url, { method: 'POST', body: source, duplex: 'half' }))
+      const rejection = assert.rejects(response, new RangeError('broken source'))
+      if (late) await turns()
+      controller.error(new RangeError('broken source'))
+      await rejection
+    }
+  })
+
+  test('that is a Request whose stream nobody reads on has it cancelled', { timeout }, async () => {
+    let cancelled
+    const isCancelled = new Promise(resolve => { cancelled = resolve })
+    const source = new ReadableStream({
+      async pull (controller) {
+        await new Promise(resolve => setTimeout(resolve, 1))
+        controller.enqueue(Buffer.alloc(1000))
+      },
+      cancel: cancelled
+    })
+    const url = `http://localhost${script(start(), body('done'))}`
+    const response = await handler.fetch(new Request(url, { method: 'POST', body: source, duplex: 'half' }))
+    assert.equal(await response.text(), 'done')
+    await isCancelled
   })
 
   test('sends a stream while it is made', { timeout }, async () => {
@@ -104,6 +202,12 @@ describe('a request', () => {
     assert.deepEqual(client, ['10.0.0.1', 1])
   })
 
+  test('needs no handler before the dot: frameworks pass the function on', { timeout }, async () => {
+    const { fetch } = echo
+    assert.equal((await (await fetch('/a')).json()).target, '/a')
+    assert.equal(echo.fetch, fetch)
+  })
+
   test('that fetch itself would refuse is refused', { timeout }, async () => {
     await assert.rejects(handler.fetch('no url'), TypeError)
     await assert.rejects(handler.fetch('/', { method: 'GET', body: 'a' }), TypeError)
@@ -119,6 +223,13 @@ describe('a response', () => {
     assert.equal(response.headers.get('x-a'), '\xff')
     assert.deepEqual(response.headers.getSetCookie(), ['a=1', 'b=2'])
     assert.equal(await response.text(), 'teapot')
+  })
+
+  // Fetch standard, Response class, `url`.
+  test('has a url without a fragment', { timeout }, async () => {
+    const response = await echo.fetch('http://example.com/a?b#c')
+    assert.equal(response.url, 'http://example.com/a?b')
+    assert.equal((await response.json()).target, '/a?b')
   })
 
   test('may be read in every way', { timeout }, async () => {

@@ -705,7 +705,9 @@ describe('failures', () => {
 
   test('a missing handler or a wrong onError is an error when the listener is made', { timeout }, () => {
     assert.throws(() => createRequestListener({}), { code: 'ERR_PYTHON_INVALID_ARGUMENT' })
-    assert.throws(() => createRequestListener(handler, { onError: 'log' }), { code: 'ERR_PYTHON_INVALID_ARGUMENT' })
+    for (const options of [null, 5, 'a', { onError: 'log' }, { exposeErrors: 'yes' }, { exposeErrors: 0 }]) {
+      assert.throws(() => createRequestListener(handler, options), { code: 'ERR_PYTHON_INVALID_ARGUMENT' })
+    }
   })
 })
 

@@ -248,6 +248,22 @@ for (const wrong of ['1000', -1, NaN, Infinity]) {
   })
 }
 
+for (const [what, wrong] of [
+  ['no server', ({ handler }) => [null, handler]],
+  ['the two changed over', ({ handler, server }) => [handler, server]],
+  ['no handler', ({ server }) => [server, {}]],
+  ['a handler that is undefined', ({ server }) => [server]],
+  ['options that are null', ({ handler, server }) => [server, handler, null]],
+  ['options that are a number', ({ handler, server }) => [server, handler, 5]]
+]) {
+  test(`${what} is the caller's error, before anything stops`, { timeout }, async t => {
+    const own = await listen(t)
+    await assert.rejects(stopGracefully(...wrong(own)), failure('ERR_PYTHON_INVALID_ARGUMENT'))
+    assert.equal(own.server.listening, true)
+    assert.equal((await get(own.port, [start(), body()]).started).statusCode, 200)
+  })
+}
+
 const skip = process.platform === 'win32' && 'signals end a process there'
 for (const signal of ['SIGTERM', 'SIGINT']) {
   test(`the demo finishes what runs and exits with 0 after ${signal}`, { timeout, skip }, async () => {

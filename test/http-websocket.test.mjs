@@ -9,7 +9,7 @@ import http from 'node:http'
 import net from 'node:net'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { inspect, promisify } from 'node:util'
 import { WebSocket as UndiciWebSocket } from 'undici'
 import { WebSocket } from 'ws'
 import { attachWebSocket, createRequestListener } from '../http.js'
@@ -583,14 +583,17 @@ describe('keep-alive', () => {
     while (await notedSoFar(seen) < 100) await turns()
   })
 
-  test('is off with pingInterval: 0', { timeout }, async t => {
-    const { url } = await listen(t, { pingInterval: 0 })
-    const client = connect(url(...accept(), ['echo', unique('end')]))
-    client.on('ping', () => assert.fail('a ping'))
-    await client.opened
-    await new Promise(resolve => setTimeout(resolve, 100))
-    client.terminate()
-  })
+  for (const pingInterval of [0, Infinity]) {
+    test(`is off with pingInterval: ${pingInterval}`, { timeout }, async t => {
+      const { url } = await listen(t, { pingInterval })
+      const client = connect(url(...accept(), ['echo', unique('end')]))
+      client.on('ping', () => assert.fail('a ping'))
+      await client.opened
+      await new Promise(resolve => setTimeout(resolve, 100))
+      assert.equal(client.readyState, WebSocket.OPEN)
+      client.terminate()
+    })
+  }
 })
 
 describe('which handler serves', () => {
@@ -687,7 +690,12 @@ describe('the end', () => {
 
 describe('attachWebSocket', () => {
   for (const [what, args] of [
-    ['no server', [{}, handler]], ['no handler', [http.createServer(), {}]], ['onError', [http.createServer(), handler, { onError: 'no function' }]]
+    ['no server', [{}, handler]], ['no handler', [http.createServer(), {}]],
+    ...[
+      null, 5, 'a', { onError: 'no function' }, { exposeErrors: 'yes' }, { path: 5 }, { path: 'a' },
+      { pingInterval: '20' }, { pingInterval: -1 }, { pingInterval: NaN }, { pingInterval: 2 ** 31 },
+      { maxPayload: '20' }, { maxPayload: -1 }, { maxPayload: 1.5 }, { maxPayload: NaN }
+    ].map(options => [inspect(options), [http.createServer(), handler, options]])
   ]) {
     test(`checks its arguments: ${what}`, { timeout }, () => {
       assert.throws(() => attachWebSocket(...args), failure('ERR_PYTHON_INVALID_ARGUMENT'))

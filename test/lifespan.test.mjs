@@ -231,7 +231,7 @@ describe('close()', () => {
   test('takes milliseconds only', { timeout }, async () => {
     for (const value of [-1, NaN, '1', {}]) {
       const handler = lifespan('returns')
-      await assert.rejects(async () => handler.close({ timeout: value }), failure('ERR_PYTHON_INVALID_ARGUMENT'))
+      await assert.rejects(handler.close({ timeout: value }), failure('ERR_PYTHON_INVALID_ARGUMENT'))
       await handler.close()
     }
   })

@@ -1,10 +1,12 @@
 // `onUploadProgress` and `onDownloadProgress`: bytes so far, the total if it is known, once in a turn of the event loop.
 
 import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { Readable } from 'node:stream'
 import { after, describe, test } from 'node:test'
 import { Request } from '../index.js'
 import { collect, release, serve, timeout, turns } from './fixtures.mjs'
+import { runFixture } from './processes.mjs'
 import { body, pairs, part, script, start, unique } from './script.mjs'
 
 const handler = serve('script:app', { responseTimeout: 0 })
@@ -96,8 +98,24 @@ describe('download', () => {
   test('of a buffered response is told once', { timeout }, async t => {
     const { callback, seen } = watchProgress(t)
     await handler.handleRequest({ url: script(start(), part('abc'), body('de')) }, { onDownloadProgress: callback })
+    assert.deepEqual(seen, [{ loaded: 5, total: 5 }], 'before the promise is kept')
     await nextTurn()
-    assert.deepEqual(seen, [{ loaded: 5, total: 5 }])
+    assert.equal(seen.length, 1)
+  })
+
+  test('of a buffered response is told in the caller\'s context', { timeout }, async () => {
+    const storage = new AsyncLocalStorage()
+    const contexts = []
+    await storage.run('caller', () => handler.handleRequest({ url: script(start(), body('abc')) }, {
+      onDownloadProgress () { contexts.push(storage.getStore()) }
+    }))
+    assert.deepEqual(contexts, ['caller'])
+  })
+
+  test('of a buffered response: what the callback throws is uncaught, and stops nothing', { timeout }, async () => {
+    const { stdout, stderr } = await runFixture('throwing.mjs', ['progress'])
+    const { lost, uncaught, own } = JSON.parse(stdout)
+    assert.deepEqual({ lost, uncaught, own }, { lost: [], uncaught: ['from progress'], own: 'ok' }, stderr)
   })
 
   for (const [what, headers, total] of [

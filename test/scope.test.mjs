@@ -288,7 +288,8 @@ describe('state and extensions', () => {
     assert.equal((await scopeOf(new Request({ url: '/', docroot: '/srv' }))).extensions.python_node.docroot, '/srv')
   })
 
-  for (const [name, value] of [['state', 1], ['state', 'text'], ['state', []], ['extensions', true], ['rootPath', 5]]) {
+  for (const [name, value] of [['state', 1], ['state', 'text'], ['state', []], ['extensions', true], ['rootPath', 5],
+    ['rootPath', 'api'], ['state', new Map([['a', 1]])], ['state', { a: new Set([1]) }], ['extensions', { a: [new Map()] }]]) {
     test(`${name} that is ${inspect(value)} is the caller's error`, { timeout }, async () => {
       await assert.rejects(handler.handleRequest({ url: '/', [name]: value }), failure('ERR_PYTHON_INVALID_ARGUMENT'))
       assert.throws(() => handler.handleRequestSync({ url: '/', [name]: value }), failure('ERR_PYTHON_INVALID_ARGUMENT'))
@@ -338,6 +339,12 @@ describe('what cannot be a head is refused before the application is called', ()
     ['a scheme with a line break', { url: '/', scheme: 'http\nx' }, 'ERR_PYTHON_INVALID_ARGUMENT'],
     ['an address with a line break', { url: '/', socket: { remoteAddress: '1\n2' } }, 'ERR_PYTHON_INVALID_ARGUMENT'],
     ['a socket that is text', { url: '/', socket: 'a' }, 'ERR_PYTHON_INVALID_ARGUMENT'],
+    ['an address that is a symbol', { url: '/', socket: { remoteAddress: Symbol('a') } }, 'ERR_PYTHON_INVALID_ARGUMENT'],
+    ['an address that is an object', { url: '/', socket: { localAddress: { toString () { throw new Error('no') } } } }, 'ERR_PYTHON_INVALID_ARGUMENT'],
+    ...[Symbol('a'), '80', -1, 65536, 1.5, NaN].flatMap(port => [
+      [`a client's port that is ${inspect(port)}`, { url: '/', socket: { remoteAddress: '1', remotePort: port } }, 'ERR_PYTHON_INVALID_ARGUMENT'],
+      [`a server's port that is ${inspect(port)}`, { url: '/', socket: { localAddress: '1', localPort: port } }, 'ERR_PYTHON_INVALID_ARGUMENT']
+    ]),
     ['a document root that is a number', { url: '/', docroot: 1 }, 'ERR_PYTHON_INVALID_ARGUMENT']
   ]) {
     test(name, { timeout }, async () => {

@@ -34,7 +34,7 @@ const INTERNAL = {
   Python: ['serviceOf'],
   PythonHandlerError: ['fromNative'],
   PythonWebSocket: [],
-  Request: ['attach', 'isWebSocket', 'parts'],
+  Request: ['attach', 'isWebSocket', 'parts', 'toWebSocket'],
   Response: ['attach', 'received', 'setClosed', 'setTrailers']
 }
 

@@ -6,6 +6,7 @@
  */
 
 const { PythonHandlerError } = require('../errors.js')
+const { checkOptions, flag } = require('../options.js')
 const { Exchange } = require('./exchange.js')
 const { logFailure } = require('./failure.js')
 const { InFlight } = require('./in-flight.js')
@@ -21,7 +22,8 @@ function createRequestListener (handler, options = {}) {
   if (typeof handler?.handleStream !== 'function') {
     throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`handler` must be a PythonHandler')
   }
-  const { onError = logFailure, exposeErrors = true } = options
+  checkOptions(options)
+  const { onError = logFailure } = options
   if (typeof onError !== 'function') {
     throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`onError` must be a function')
   }
@@ -29,7 +31,7 @@ function createRequestListener (handler, options = {}) {
     handler,
     inFlight: InFlight.of(handler),
     onError,
-    exposeErrors: exposeErrors === true && process.env.NODE_ENV !== 'production'
+    exposeErrors: flag(options, 'exposeErrors', true) && process.env.NODE_ENV !== 'production'
   }
 
   return function requestListener (req, res, next) {

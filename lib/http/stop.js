@@ -5,7 +5,7 @@
  */
 
 const net = require('node:net')
-const { PythonHandlerError } = require('../errors.js')
+const { checkOptions, invalid } = require('../options.js')
 const { Connection } = require('./connection.js')
 const { InFlight } = require('./in-flight.js')
 const { cutWebSockets } = require('./web-socket.js')
@@ -22,9 +22,15 @@ const SHARE_OF_REQUESTS = 0.75
  * @param {import('../../http.js').StopOptions} [options]
  * @returns {Promise<void>}
  */
-async function stopGracefully (server, handler, { timeout = TIMEOUT } = {}) {
+async function stopGracefully (server, handler, options = {}) {
+  if (typeof server?.on !== 'function' || typeof server.close !== 'function') {
+    throw invalid('`server` must be a server of node:http, node:https or node:http2')
+  }
+  if (typeof handler?.handleStream !== 'function') throw invalid('`handler` must be a PythonHandler')
+  checkOptions(options)
+  const { timeout = TIMEOUT } = options
   if (typeof timeout !== 'number' || !(timeout >= 0 && timeout < 2 ** 31)) {
-    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`timeout` must be milliseconds')
+    throw invalid('`timeout` must be milliseconds')
   }
   let expire
   const expired = new Promise(resolve => { expire = resolve })

@@ -10,6 +10,7 @@ const { Call, MESSAGE_COST } = require('../call.js')
 const { PythonHandlerError } = require('../errors.js')
 const { PythonHandler } = require('../handler.js')
 const { Headers } = require('../headers.js')
+const { LONGEST, amount, checkOptions, duration, flag, invalid, text } = require('../options.js')
 const { Request } = require('../request.js')
 const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
@@ -54,15 +55,24 @@ function attachWebSocket (server, handler, options = {}) {
   if (!(handler instanceof PythonHandler)) {
     throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`handler` must be a PythonHandler')
   }
-  const { onError = logFailure, exposeErrors = true, path, pingInterval = PING_INTERVAL, ...ofWs } = options
+  checkOptions(options)
+  const { onError = logFailure } = options
   if (typeof onError !== 'function') {
     throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`onError` must be a function')
   }
+  const exposeErrors = flag(options, 'exposeErrors', true)
+  const path = text(options, 'path', undefined)
+  if (path !== undefined && !path.startsWith('/')) throw invalid('`path` must begin with a slash')
+  const maxPayload = amount(options, 'maxPayload', MAX_PAYLOAD)
+  const pingInterval = duration(options, 'pingInterval', PING_INTERVAL)
   const { WebSocketServer } = loadWs()
   const sockets = new WebSocketServer({
-    maxPayload: MAX_PAYLOAD,
     perMessageDeflate: true,
-    ...ofWs,
+    ...options,
+    // Whose path it is, is known already.
+    path: null,
+    // `ws` takes its lower 32 bits, and 0 for none.
+    maxPayload: maxPayload > LONGEST ? 0 : maxPayload,
     noServer: true,
     // The application has chosen already.
     verifyClient: null,
@@ -75,7 +85,7 @@ function attachWebSocket (server, handler, options = {}) {
     sockets,
     upgrades,
     onError,
-    exposeErrors: exposeErrors === true && process.env.NODE_ENV !== 'production'
+    exposeErrors: exposeErrors && process.env.NODE_ENV !== 'production'
   }
   const upgrade = (req, socket, head) => {
     if (claim(server, upgrade, req, socket)) new Upgrade(context, req, socket, head).run()

@@ -163,6 +163,15 @@ describe('under a rootPath', () => {
   })
 })
 
+// Django reads a form only where the request says its length.
+test('an upload in a Request of fetch', { timeout }, async () => {
+  const form = new FormData()
+  form.set('title', 'Grüner Tee')
+  form.set('file', new File(['leaves'], 'leaves.bin', { type: 'application/x-tea' }))
+  const response = await handler.fetch(new Request(`${origin}/upload`, { method: 'POST', body: form }))
+  assert.deepEqual(await response.json(), { title: 'Grüner Tee', name: 'leaves.bin', size: 6, sha256: sha256('leaves'), spooled: false })
+})
+
 for (const [name, ask] of [
   ['handleRequest', (path, signal) => handler.handleRequest({ url: path }, { signal })],
   ['fetch', (path, signal) => handler.fetch(path, { signal })],

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
 import { curl, docroot, multipart, serve, throughEach, timeout } from './faces.mjs'
 
@@ -119,6 +120,22 @@ test('an exception shows its own traceback to the handler of an ASGI interface',
 test('a WebSocket is refused', { timeout }, async () => {
   const socket = handler.connect(`ws://${host}/count`)
   await assert.rejects(socket[Symbol.asyncIterator]().next(), { code: 'ERR_PYTHON_WEBSOCKET_REFUSED', status: 403 })
+})
+
+test('a form in a Request of fetch', { timeout }, async () => {
+  const body = new URLSearchParams({ title: 'Grüner Tee' })
+  const response = await handler.fetch(new Request(`${origin}/form`, { method: 'POST', body }))
+  assert.equal((await response.json()).title, 'Grüner Tee')
+})
+
+test('a body of unknown length is read to its end', { timeout }, async () => {
+  const parts = () => Readable.from([Buffer.from('green '), Buffer.from('tea')])
+  const answer = await handler.handleRequest({ method: 'POST', url: '/raw', body: parts() })
+  assert.deepEqual(JSON.parse(answer.body), { length: null, sha256: sha256('green tea') })
+  const listened = await curl([`${origin}/raw`, '--header', 'transfer-encoding: chunked', '--data-binary', '@-'], { input: 'green tea' })
+  assert.deepEqual(JSON.parse(listened), { length: null, sha256: sha256('green tea') })
+  const none = await handler.handleRequest({ method: 'POST', url: '/raw' })
+  assert.deepEqual(JSON.parse(none.body), { length: null, sha256: sha256('') })
 })
 
 test('curl posts a file, and a body in chunks', { timeout }, async () => {

@@ -150,9 +150,12 @@ export async function sockets (handler: PythonHandler): Promise<void> {
   expectType<PythonWebSocket>(socket)
   expectType<PythonWebSocket>(handler.connect(new Request({ url: '/', websocket: true })))
   expectType<PythonWebSocket>(handler.connect({ url: new URL('ws://localhost/') }))
+  expectType<PythonWebSocket>(handler.connect('/socket', 'chat'))
+  expectType<PythonWebSocket>(handler.connect('/socket', ['a', 'b'] as const))
   socket.binaryType = 'arraybuffer'
   socket.send('a')
   socket.send(new Uint8Array(1))
+  socket.send(new Blob(['a']))
   // @ts-expect-error: a message is text or bytes
   socket.send(1)
   socket.onmessage = ({ data }) => expectType<string | Buffer | ArrayBuffer | Blob>(data)
