@@ -263,8 +263,9 @@ export interface PythonHandlerOptions {
   factory?: boolean | undefined
 
   /**
-   * Whether the application has a lifespan (ASGI, "Lifespan Protocol"); requests wait for its startup. `'auto'`: one
-   * that raises or returns instead goes on without; `'on'`: that is `ERR_PYTHON_STARTUP`; `'off'`: it is not asked.
+   * Whether the application has a lifespan (ASGI, "Lifespan Protocol"); requests wait for its startup, and fail with
+   * `ERR_PYTHON_STARTUP` if it fails. `'auto'`: an application that knows no lifespan (it raises at the scope, returns, or
+   * sends a response) goes on without; `'on'`: that is `ERR_PYTHON_STARTUP` as well; `'off'`: it is not asked.
    *
    * Default: `'auto'`.
    */
@@ -272,9 +273,15 @@ export interface PythonHandlerOptions {
 
   /**
    * JSON values that `scope["state"]` of every request gets, before its own `state`. What JSON cannot say (a
-   * cycle, a function, a symbol, a bigint, NaN) is `ERR_PYTHON_INVALID_ARGUMENT`. Default: none.
+   * cycle, a function, a symbol, a bigint, NaN, a Map, an Error) is `ERR_PYTHON_INVALID_ARGUMENT`. Default: none.
    */
   state?: Record<string, unknown> | undefined
+
+  /**
+   * JSON values that `scope["extensions"]` of every request gets, each request a copy of its own, before the request's own
+   * `extensions`. As for `state`, what JSON cannot say is `ERR_PYTHON_INVALID_ARGUMENT`. Default: none.
+   */
+  extensions?: Record<string, unknown> | undefined
 
   /**
    * The prefix under which the application is mounted: `scope["root_path"]` (ASGI, "HTTP Connection Scope").

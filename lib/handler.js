@@ -13,7 +13,7 @@ const { PythonHandlerError } = require('./errors.js')
 const { fetch } = require('./fetch.js')
 const { findInterpreter, findInterpreterAsync } = require('./interpreter.js')
 const { loadNative } = require('./native.js')
-const { readOptions } = require('./options.js')
+const { checkOptions, readOptions } = require('./options.js')
 const { Request } = require('./request.js')
 const { Response } = require('./response.js')
 const { Service } = require('./service.js')
@@ -177,6 +177,7 @@ function closed () {
 const CLOSE_TIMEOUT = 10_000
 
 function closeTimeout (options) {
+  if (options !== undefined && options !== null) checkOptions(options)
   const timeout = options?.timeout ?? CLOSE_TIMEOUT
   if (typeof timeout !== 'number' || !(timeout >= 0)) {
     throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`timeout` must be milliseconds')
@@ -236,6 +237,7 @@ function open (options, find) {
       maxResponseSize: options.maxResponseSize,
       lifespan: options.lifespan,
       state: options.state,
+      extensions: options.extensions,
       interface: options.interface,
       factory: options.factory
     })

@@ -2,14 +2,15 @@
 
 // JavaScript values that are to appear in a scope: what JSON can say, and a clear error for anything else.
 
-const { isMap, isSet } = require('node:util').types
+const { types } = require('node:util')
 const { PythonHandlerError } = require('./errors.js')
 
 /**
  * @param {string} name of the option, for the message
  * @param {unknown} value an object
  * @returns {string} JSON
- * @throws {PythonHandlerError} ERR_PYTHON_INVALID_ARGUMENT for cycles, functions, symbols, bigints, Maps, Sets
+ * @throws {PythonHandlerError} ERR_PYTHON_INVALID_ARGUMENT for cycles, functions, symbols, bigints, NaN, and classes
+ *   whose content JSON would lose, such as Map and RegExp
  */
 function toJson (name, value) {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
@@ -44,12 +45,31 @@ function depthOf (json) {
   return deepest
 }
 
+/** What JSON would have no more of than `{}`, or numbers by their index. */
+const EMPTIED = {
+  Map: types.isMap,
+  Set: types.isSet,
+  WeakMap: types.isWeakMap,
+  WeakSet: types.isWeakSet,
+  RegExp: types.isRegExp,
+  Promise: types.isPromise,
+  Error: types.isNativeError,
+  ArrayBuffer: types.isAnyArrayBuffer,
+  'typed array or DataView': ArrayBuffer.isView
+}
+
+/** @returns {string | undefined} the name of a class whose content JSON would lose */
+function emptiedBy (value) {
+  if (value === null || typeof value !== 'object') return undefined
+  return Object.keys(EMPTIED).find(name => EMPTIED[name](value))
+}
+
 function refuseUnsayable (key, value) {
   if (typeof value === 'function' || typeof value === 'symbol') {
     throw new TypeError(`\`${key}\` is a ${typeof value}`)
   }
-  // JSON would have no more of it than `{}`.
-  if (isMap(value) || isSet(value)) throw new TypeError(`${key === '' ? 'it' : `\`${key}\``} is a ${isMap(value) ? 'Map' : 'Set'}`)
+  const emptied = emptiedBy(value)
+  if (emptied !== undefined) throw new TypeError(`${key === '' ? 'it' : `\`${key}\``} is a ${emptied}`)
   if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`\`${key}\` is ${value}`)
   return value
 }

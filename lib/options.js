@@ -61,6 +61,12 @@ function amount (options, name, fallback, least = 0) {
   return value
 }
 
+/** @returns {string | undefined} */
+function json (options, name) {
+  const value = options[name] ?? undefined
+  return value === undefined ? undefined : toJson(name, value)
+}
+
 function docrootOf (options) {
   const given = text(options, 'docroot', undefined) ?? process.cwd()
   const docroot = path.resolve(given)
@@ -119,7 +125,8 @@ function readOptions (options = {}) {
     lifespan: choice(options, 'lifespan', LIFESPANS),
     interface: choice(options, 'interface', INTERFACES),
     factory: flag(options, 'factory', false),
-    state: options.state === undefined ? undefined : toJson('state', options.state),
+    state: json(options, 'state'),
+    extensions: json(options, 'extensions'),
     responseTimeout: duration(options, 'responseTimeout', 30_000),
     idleTimeout: duration(options, 'idleTimeout', 0),
     // Endless is a grace of its own: the task is never cancelled.

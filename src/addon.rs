@@ -54,6 +54,8 @@ pub struct NativeOptions {
     pub lifespan: String,
     /// A JSON object.
     pub state: Option<String>,
+    /// A JSON object.
+    pub extensions: Option<String>,
     /// `auto`, `asgi3`, `asgi2` or `wsgi`.
     pub interface: String,
     /// Whether the attribute is called to get the application.
@@ -138,6 +140,7 @@ impl PythonHandler {
                 )]
                 response_limit: options.max_response_size as usize,
                 state: options.state,
+                extensions: options.extensions,
             },
         })
     }

@@ -66,7 +66,7 @@ describe('the startup', () => {
     await assert.rejects(lifespan('failed_without_message').ready(), failure('ERR_PYTHON_STARTUP'))
   })
 
-  for (const name of ['unaware', 'raises_on_startup', 'returns', 'synchronous']) {
+  for (const name of ['unaware', 'returns', 'synchronous', 'answers', 'reads_and_answers']) {
     test(`of an application without lifespan is none: ${name}`, { timeout }, async () => {
       const handler = lifespan(name)
       assert.deepEqual(json(await handler.handleRequest({ url: '/' })), {})
@@ -81,10 +81,15 @@ describe('the startup', () => {
     })
   }
 
-  test('that raised shows its traceback where a lifespan is required', { timeout }, async () => {
-    await assert.rejects(lifespan('raises_on_startup', { lifespan: 'on' }).ready(),
-      failure('ERR_PYTHON_STARTUP', /ValueError: broken startup/))
-  })
+  for (const mode of ['auto', 'on']) {
+    test(`that raised rejects requests and ready() with its traceback: ${mode}`, { timeout }, async () => {
+      const handler = lifespan('raises_on_startup', { lifespan: mode })
+      const expected = failure('ERR_PYTHON_STARTUP', /ValueError: broken startup/)
+      await assert.rejects(handler.ready(), expected)
+      await assert.rejects(handler.handleRequest({ url: '/' }), expected)
+      await handler.close()
+    })
+  }
 
   test('is not asked for by lifespan: \'off\'', { timeout }, async () => {
     const handler = lifespan('never', { lifespan: 'off' })
@@ -228,10 +233,11 @@ describe('close()', () => {
     assert.equal(await noted('shutdown_never'), true)
   })
 
-  test('takes milliseconds only', { timeout }, async () => {
-    for (const value of [-1, NaN, '1', {}]) {
+  test('takes an object with milliseconds only', { timeout }, async () => {
+    for (const value of [-1, NaN, '1', 5n]) {
       const handler = lifespan('returns')
       await assert.rejects(handler.close({ timeout: value }), failure('ERR_PYTHON_INVALID_ARGUMENT'))
+      await assert.rejects(handler.close(value), failure('ERR_PYTHON_INVALID_ARGUMENT'))
       await handler.close()
     }
   })

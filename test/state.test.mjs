@@ -24,6 +24,8 @@ const UNSAYABLE = [
   ['NaN in it', { a: NaN }], ['an infinity in it', { a: -Infinity }],
   ['a getter that throws', { get a () { throw new RangeError('getter') } }], ['a number', 5], ['a string', 'text'],
   ['a boolean', true], ['a list', []], ['a function', () => {}], ['a Date', new Date(0)],
+  ['a Map in it', { a: new Map() }], ['a Set in it', { a: new Set() }], ['a RegExp in it', { a: /b/ }], ['an Error in it', { a: new Error('b') }],
+  ['bytes in it', { a: new Uint8Array(2) }], ['an ArrayBuffer in it', { a: new ArrayBuffer(2) }], ['a Promise in it', { a: Promise.resolve() }],
   ['a number by toJSON', { toJSON: () => 5 }], ['a list by toJSON', { toJSON: () => [] }], ['undefined by toJSON', { toJSON () {} }]
 ]
 
@@ -98,9 +100,36 @@ describe('state of a handler', () => {
     assert.deepEqual((await scopeOf({})).state, {})
   })
 
-  for (const [what, value] of UNSAYABLE) {
-    test(`that is ${what} is the caller's error`, { timeout }, () => {
-      assert.throws(() => serve('script:app', { state: value }), failure('ERR_PYTHON_INVALID_ARGUMENT', /`state`/))
-    })
-  }
 })
+
+describe('extensions of a handler', () => {
+  test('reach every request, which may have its own on top', { timeout }, async () => {
+    const own = serve('script:app', { extensions: { 'our.flags': ['a'], 'our.user': 'nobody' } })
+    const found = async fields => {
+      const { extensions } = await scopeOf(fields, own)
+      return { flags: extensions['our.flags'], user: extensions['our.user'], docroot: typeof extensions.python_node.docroot }
+    }
+    assert.deepEqual(await found({}), { flags: ['a'], user: 'nobody', docroot: 'string' })
+    assert.deepEqual(await found({ extensions: { 'our.user': 'me' } }), { flags: ['a'], user: 'me', docroot: 'string' })
+    assert.deepEqual(await found({}), { flags: ['a'], user: 'nobody', docroot: 'string' })
+    assert.equal('our.flags' in (await scopeOf({})).extensions, false)
+  })
+
+  test('are a copy of its own for each request', { timeout }, async () => {
+    const own = serve('scope_echo:changes_extensions', { extensions: { list: [] } })
+    for (let round = 0; round < 2; round++) {
+      const { body } = await own.handleRequest({ url: '/' })
+      assert.equal(String(body), '["changed"]')
+    }
+  })
+})
+
+for (const key of ['state', 'extensions']) {
+  describe(`${key} of a handler`, () => {
+    for (const [what, value] of UNSAYABLE) {
+      test(`that is ${what} is the caller's error`, { timeout }, () => {
+        assert.throws(() => serve('script:app', { [key]: value }), failure('ERR_PYTHON_INVALID_ARGUMENT', new RegExp(`\`${key}\``)))
+      })
+    }
+  })
+}

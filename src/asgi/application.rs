@@ -42,6 +42,8 @@ pub(crate) struct ApplicationOptions {
     pub(crate) response_limit: usize,
     /// A JSON object: what `state` holds from the beginning.
     pub(crate) state: Option<String>,
+    /// A JSON object: what each request's `extensions` gets.
+    pub(crate) extensions: Option<String>,
 }
 
 /// A request that waits for the startup.

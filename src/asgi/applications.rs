@@ -10,6 +10,7 @@ use pyo3::types::PyDict;
 
 use super::application::{Application, ApplicationOptions, LifespanMode, Phase};
 use super::event_loop::EventLoop;
+use super::json;
 use super::lifespan::{Lifespan, Tell};
 use super::runtime_handle;
 use crate::error::HandlerError;
@@ -164,9 +165,9 @@ impl Applications {
 }
 
 /// What `state` holds from the beginning: a JSON object.
-fn initial_state(py: Python<'_>, json: Option<&str>) -> PyResult<Py<PyDict>> {
-    match json {
+fn initial_state(py: Python<'_>, text: Option<&str>) -> PyResult<Py<PyDict>> {
+    match text {
         None => Ok(PyDict::new(py).unbind()),
-        Some(json) => Ok(py.import("json")?.call_method1("loads", (json,))?.cast_into::<PyDict>()?.unbind()),
+        Some(text) => Ok(json::to_dict(py, text)?.unbind()),
     }
 }

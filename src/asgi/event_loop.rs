@@ -20,6 +20,7 @@ use super::applications::Applications;
 use super::connection::{Connection, Ending, Protocol};
 use super::cork::Cork;
 use super::http::HttpConnectionScope;
+use super::json;
 use super::message::type_name;
 use super::python_future_poller::PythonFuturePoller;
 use super::receiver::Receiver;
@@ -114,6 +115,7 @@ impl EventLoop {
         };
         asyncio.call_method1("set_event_loop", (&event_loop,))?;
         look_like_coroutine_functions(py)?;
+        json::prepare(py)?;
         let drain = pyo3::wrap_pyfunction!(drain, py)?;
         event_loop.call_method1("add_reader", (descriptor, drain))?;
         let created = Self {

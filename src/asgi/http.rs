@@ -16,6 +16,7 @@ use super::application::Application;
 use super::http_method::HttpMethod;
 use super::http_version::HttpVersion;
 use super::info::AsgiInfo;
+use super::json;
 use super::message::{FileSlice, SentMessage, is};
 use super::order;
 use crate::exchange::{Capabilities, NoticeKind, RequestHead, ResponseHead};
@@ -138,10 +139,7 @@ impl HttpConnectionScope {
         scope.set_item(intern!(py, "http_version"), HttpVersion::parse(head.http_version()).to_python(py))?;
         scope.set_item(intern!(py, "scheme"), scheme(py, head.scheme()))?;
 
-        let extra = match &head.extra {
-            Some(json) => Some(py.import("json")?.call_method1("loads", (json,))?.cast_into::<PyDict>()?),
-            None => None,
-        };
+        let extra = head.extra.as_deref().map(|text| json::to_dict(py, text)).transpose()?;
         let own = |key: &str| -> PyResult<Option<Bound<'py, PyAny>>> {
             Ok(match &extra {
                 Some(extra) => extra.get_item(key)?.filter(|value| !value.is_none()),
@@ -181,6 +179,10 @@ impl HttpConnectionScope {
             ours.set_item(intern!(py, "docroot"), docroot)?;
         }
         extensions.set_item(intern!(py, "python_node"), ours)?;
+        if let Some(text) = &application.options.extensions {
+            // Read anew: a request's own, which no other request sees changed.
+            extensions.update(json::to_dict(py, text)?.as_mapping())?;
+        }
         if let Some(own) = own("extensions")? {
             extensions.update(own.cast::<PyDict>()?.as_mapping())?;
         }

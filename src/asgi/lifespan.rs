@@ -107,6 +107,8 @@ type Started = Box<dyn FnOnce(Python<'_>, Result<(), HandlerError>) + Send>;
 
 struct State {
     order: order::Lifespan,
+    /// Whether the application sent what is no message of a lifespan: it does not know that it is in one.
+    strayed: bool,
     started: Option<Started>,
     stopped: Vec<Tell>,
     task: Option<Py<PyAny>>,
@@ -148,6 +150,7 @@ impl Lifespan {
             required,
             state: Mutex::new(State {
                 order: order::Lifespan::Starting,
+                strayed: false,
                 started: Some(started),
                 stopped: Vec::new(),
                 task: None,
@@ -235,24 +238,26 @@ impl Lifespan {
 
     /// The task has ended, or never began.
     fn ended(&self, py: Python<'_>, raised: Option<PyErr>) {
-        let (order, started, stopped) = {
+        // One that took `lifespan.startup`, and does not go on as if it were a request, knows what it fails in. Whoever
+        // raises at the scope, or sends a response, knows no lifespan, and goes on without.
+        let has_begun = self.inbox.messages.lock().is_empty();
+        let (order, is_own_failure, started, stopped) = {
             let mut state = self.state.lock();
             state.task = None;
             let order = std::mem::replace(&mut state.order, order::Lifespan::Done);
-            (order, state.started.take(), std::mem::take(&mut state.stopped))
+            (order, has_begun && !state.strayed, state.started.take(), std::mem::take(&mut state.stopped))
         };
-        // An application that raises or returns during startup knows no lifespan, says the specification.
-        let startup = if self.required {
-            let reason = match &raised {
-                Some(error) => crate::python::exception::describe(py, error).traceback,
-                None => "it returned before `lifespan.startup.complete`".to_owned(),
-            };
-            Err(HandlerError::Startup(reason))
-        } else {
-            Ok(())
+        let startup = match &raised {
+            Some(error) if self.required || is_own_failure => {
+                Err(HandlerError::Startup(crate::python::exception::describe(py, error).traceback))
+            }
+            None if self.required => {
+                Err(HandlerError::Startup("it returned before `lifespan.startup.complete`".to_owned()))
+            }
+            _ => Ok(()),
         };
         if let Some(started) = started {
-            log::debug!("an application without lifespan");
+            log::debug!("an application whose startup ended without a message");
             started(py, startup);
         } else if let Some(error) = &raised
             && order == order::Lifespan::Running
@@ -314,7 +319,8 @@ struct LifespanSender(Arc<Lifespan>);
 #[pymethods]
 impl LifespanSender {
     fn __call__(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<Awaitable>> {
-        let message = LifespanSendMessage::extract(&SentMessage::new(message)?, py)?;
+        let message = LifespanSendMessage::extract(&SentMessage::new(message)?, py)
+            .inspect_err(|_| self.0.state.lock().strayed = true)?;
         self.0.send(py, message)?;
         Ok(EventLoop::get().done(py))
     }

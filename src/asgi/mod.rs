@@ -27,6 +27,9 @@ mod lifespan;
 mod message;
 
 #[cfg(feature = "addon")]
+mod json;
+
+#[cfg(feature = "addon")]
 mod application;
 
 #[cfg(feature = "addon")]
