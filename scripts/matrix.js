@@ -112,8 +112,13 @@ async function matrix () {
   }
 }
 
+/** `3.6.15 python3` of a file in a folder of its version. */
+function nameOf (file) {
+  const version = path.basename(path.dirname(path.dirname(file)))
+  return /^\d/.test(version) ? `${version} ${path.basename(file)}` : path.basename(file)
+}
+
 function write ({ columns, ofPython, ofNode, refused, pythons, venvs }) {
-  const home = (text) => text.replaceAll(os.homedir(), '~')
   const lines = [
     '# Python matrix',
     '',
@@ -133,9 +138,9 @@ function write ({ columns, ofPython, ofNode, refused, pythons, venvs }) {
     return [python.name, had.join(', '), missing.join(', ') || 'nothing']
   })))
   if (refused.length > 0) {
-    lines.push('', '## Not run', '', table(['interpreter', 'error'], refused.map(({ file, code }) => [file, code])))
+    lines.push('', '## Not run', '', table(['interpreter', 'error'], refused.map(({ file, code }) => [nameOf(file), code])))
   }
-  fs.writeFileSync(PAGE, home(lines.join('\n')) + '\n')
+  fs.writeFileSync(PAGE, lines.join('\n') + '\n')
   console.log(`wrote ${path.relative(process.cwd(), PAGE)}`)
 }
 

@@ -37,22 +37,26 @@ function list (folder) {
   }
 }
 
-function pyenvVersions () {
-  let root
+/** pyenv's own folder, if there is a pyenv. */
+function pyenvRoot () {
   try {
-    root = execFileSync('pyenv', ['root'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+    return execFileSync('pyenv', ['root'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
   } catch {
-    return []
+    return undefined
   }
-  const folder = path.join(root, 'versions')
-  return list(folder).map((name) => path.join(folder, name, 'bin', 'python3'))
 }
 
-/** Files that may be a Python: a venv on PATH, and shims, stand for the interpreter behind them. */
+/** Files that may be a Python: a venv on PATH stands for the interpreter behind it. */
 function * candidates () {
   if (process.env.VIRTUAL_ENV) yield path.join(process.env.VIRTUAL_ENV, BIN, 'python')
-  yield * pyenvVersions()
+  const pyenv = pyenvRoot()
+  if (pyenv !== undefined) {
+    const versions = path.join(pyenv, 'versions')
+    for (const name of list(versions)) yield path.join(versions, name, 'bin', 'python3')
+  }
   for (const folder of new Set([...foldersOfPath(), '/usr/bin', '/usr/local/bin', '/opt/homebrew/bin'])) {
+    // Its shims run one of the versions above, or none.
+    if (pyenv !== undefined && folder === path.join(pyenv, 'shims')) continue
     for (const name of list(folder)) {
       if (/^python3?(\.\d+)?(\.exe)?$/.test(name)) yield path.join(folder, name)
     }
@@ -108,7 +112,7 @@ function byVersion ({ version: one, basePrefix: place }, { version: other, baseP
   return place < otherPlace ? -1 : 1
 }
 
-/** The few that `npm test` runs: the oldest, the newest, and the system's own. */
+/** The few that other releases of Node are tried with: the oldest, the newest, and the system's own. */
 function selectFew (pythons) {
   const system = pythons.filter(({ basePrefix }) => basePrefix === '/usr')
   return [...new Set([pythons.at(0), ...system.slice(-1), pythons.at(-1)])]
