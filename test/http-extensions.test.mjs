@@ -504,6 +504,16 @@ describe('HTTP/2', () => {
     assert.deepEqual(scope.headers, [['host', 'tea.test:81'], ['x-a', '1']].map(pair => pair.map(bytes)))
   })
 
+  test('a cookie that the client has split is one field', { timeout }, async t => {
+    const { port } = await listen(t, plainHttp2)
+    const client = await session(t, port)
+    const name = unique('scope')
+    await stream(client, [['scope_as', name], start(), body()], { 'x-a': '1', cookie: ['a=1', 'b=2', 'c=3'], 'x-b': ['2', '3'] })
+    const { headers } = await noted(name)
+    const expected = [['x-a', '1'], ['cookie', 'a=1; b=2; c=3'], ['x-b', '2'], ['x-b', '3']]
+    assert.deepEqual(headers.slice(1), expected.map(pair => pair.map(bytes)))
+  })
+
   test('a server with allowHTTP1 serves both', { timeout }, async t => {
     const { port } = await listen(t, secure())
     const names = [unique('scope'), unique('scope')]

@@ -88,13 +88,19 @@ class RequestHead {
     const { rawHeaders } = req
     const headers = []
     let authority = null
+    let cookie = -1
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const name = rawHeaders[i]
       const value = rawHeaders[i + 1]
       if (name === ':authority') authority = value
       else if (name === 'te') this.takesTrailers ||= TRAILERS.test(value)
       else if (name === 'expect') this.expectsContinue = value.toLowerCase() === '100-continue'
-      if (name[0] !== ':') headers.push(name, value)
+      if (name === 'cookie' && cookie !== -1) headers[cookie] += `; ${value}`
+      else if (name[0] !== ':') {
+        // RFC 9113, 8.2.3: clients split it, and applications know one field.
+        if (name === 'cookie') cookie = headers.length + 1
+        headers.push(name, value)
+      }
     }
     this.headers = authority === null
       ? headers

@@ -13,6 +13,7 @@ use super::event_loop::EventLoop;
 use super::json;
 use super::lifespan::{Lifespan, Tell};
 use super::runtime_handle;
+use super::wsgi;
 use crate::error::HandlerError;
 use crate::exchange::{AppHalf, LoopMessage, LoopQueue, RequestHead};
 use crate::python::loader::Loader;
@@ -70,7 +71,10 @@ impl Applications {
         key: usize,
         options: ApplicationOptions,
     ) -> Result<(), HandlerError> {
-        let callable = self.loader.load(py, &options.docroot, &options.target)?.unbind();
+        let mut callable = self.loader.load(py, &options.docroot, &options.target)?;
+        if options.target.interface == "wsgi" {
+            callable = wsgi::adapt(py, &callable)?;
+        }
         exit::register();
         let internal = |error: PyErr| HandlerError::Internal(exception::describe(py, &error).traceback);
         let state = initial_state(py, options.state.as_deref()).map_err(internal)?;
@@ -78,7 +82,7 @@ impl Applications {
         extension.set_item(intern!(py, "docroot"), &options.docroot).map_err(internal)?;
         let lifespan = options.lifespan;
         let application = Arc::new(Application {
-            callable,
+            callable: callable.unbind(),
             state,
             extension: extension.unbind(),
             options,

@@ -30,6 +30,9 @@ mod message;
 mod json;
 
 #[cfg(feature = "addon")]
+mod wsgi;
+
+#[cfg(feature = "addon")]
 mod application;
 
 #[cfg(feature = "addon")]

@@ -22,10 +22,6 @@ class TargetError(Exception):
     """The target names no application."""
 
 
-class WsgiError(Exception):
-    """What WSGI applications need is not installed."""
-
-
 class _Root:
     def __init__(self, path):
         self.path = path
@@ -137,24 +133,7 @@ def _single_callable(application):
     return call
 
 
-def _to_its_end(application):
-    """A body of unknown length ends by itself, which Werkzeug has to be told."""
-
-    def call(environ, start_response):
-        if "CONTENT_LENGTH" not in environ:
-            environ["wsgi.input_terminated"] = True
-        return application(environ, start_response)
-
-    return call
-
-
 def _as_asgi3(application, interface):
-    if interface == "wsgi":
-        try:
-            from a2wsgi import WSGIMiddleware
-        except ImportError as error:
-            raise WsgiError(str(error)) from None
-        return WSGIMiddleware(_to_its_end(application))
     if interface == "asgi2" or (interface == "auto" and _required_parameters(application) == 1):
         return _single_callable(application)
     return application

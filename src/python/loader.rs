@@ -58,8 +58,6 @@ impl Loader {
             let described = exception::describe(py, &error);
             if is_a("TargetError") {
                 HandlerError::Target(described.message)
-            } else if is_a("WsgiError") {
-                HandlerError::Wsgi(described.message)
             } else {
                 HandlerError::Import { target: target.module.clone(), exception: described }
             }

@@ -1,0 +1,82 @@
+// `interface: 'wsgi'`: what becomes of the threads of WSGI applications, fixtures/wsgi_app.py. Flask: frameworks/flask.test.mjs.
+
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+import { Request } from '../index.js'
+import { failure, serve, timeout } from './fixtures.mjs'
+
+/** Those of a2wsgi, and more than it has. */
+const THREADS = 10
+const MANY = 15
+
+const handler = serve('wsgi_app:app', { interface: 'wsgi', disconnectGrace: 20 })
+after(() => handler.close({ timeout: 1000 }))
+
+async function seen (name, count) {
+  return String((await handler.handleRequest({ url: `/seen/${name}/${count}` })).body)
+}
+
+const repeated = (count, text) => `[${Array(count).fill(text).join(', ')}]`
+
+describe('a client that leaves', () => {
+  // Scenario: the thread of each such request waited for ever, and after ten the application answered nobody.
+  test('ends the iterator of a response', { timeout }, async () => {
+    for (let client = 0; client < MANY; client++) {
+      for await (const chunk of await handler.handleStream({ url: '/flood/left' })) {
+        assert.ok(chunk.length > 0)
+        break
+      }
+    }
+    assert.equal(await seen('left', MANY), repeated(MANY, "'closed'"))
+  })
+
+  test('makes write raise', { timeout }, async () => {
+    for (let client = 0; client < MANY; client++) {
+      const response = await handler.handleStream({ url: '/write/written' })
+      await response.next()
+      response.stream().destroy()
+    }
+    assert.equal(await seen('written', MANY), repeated(MANY, "'ClientDisconnected'"))
+  })
+
+  test('makes wsgi.input raise: a part of a body is not the whole', { timeout }, async () => {
+    const controller = new AbortController()
+    const request = new Request({ method: 'POST', url: '/read/partly' })
+    const answer = handler.handleStream(request, controller)
+    await request.write('half')
+    controller.abort()
+    await assert.rejects(answer, { name: 'AbortError' })
+    assert.equal(await seen('partly', 1), "['ClientDisconnected']")
+  })
+
+  test('may be gone for long when the application answers', { timeout }, async () => {
+    const controllers = Array.from({ length: 3 }, () => new AbortController())
+    const answers = controllers.map(controller => handler.handleRequest({ url: '/wait/late' }, controller))
+    assert.equal(await seen('late', 3), repeated(3, "'waits'"))
+    for (const controller of controllers) controller.abort()
+    for (const answer of answers) await assert.rejects(answer, { name: 'AbortError' })
+    await handler.handleRequest({ url: '/go/late' })
+    assert.equal((await seen('late', 6)).match(/went on/g).length, 3)
+  })
+})
+
+test('a response that is too late leaves no thread behind', { timeout }, async () => {
+  const own = serve('wsgi_app:app', { interface: 'wsgi', responseTimeout: 100 })
+  await Promise.all(Array.from({ length: MANY }, () =>
+    assert.rejects(own.handleRequest({ url: '/flood/timed-out' }), failure('ERR_PYTHON_RESPONSE_TIMEOUT'))))
+  // The others were given up before a thread was free.
+  assert.equal(await seen('timed-out', THREADS), repeated(THREADS, "'closed'"))
+  await own.close()
+})
+
+test('a response that cannot be sent is an exception of the application, and leaves no thread behind', { timeout }, async () => {
+  for (let request = 0; request < MANY; request++) {
+    await assert.rejects(handler.handleRequest({ url: '/bad_header' }), failure('ERR_PYTHON_EXCEPTION', /ValueError/))
+  }
+  assert.equal(await seen('nothing', 0), '[]')
+})
+
+test('errors go to stderr, and there is one process', { timeout }, async () => {
+  const { body } = await handler.handleRequest({ url: '/surroundings' })
+  assert.equal(String(body), '[True, True, False, True, None]')
+})
