@@ -73,7 +73,7 @@ async function bodyFor (request, init) {
   if (given !== undefined && given !== null) return isStream(given) ? request.body : Buffer.from(await request.arrayBuffer())
   const { headers } = request
   if (request.body === null || headers.has('content-length') || headers.has('transfer-encoding')) return request.body
-  return readAhead(request.body)
+  return readAhead(request.body, request.signal)
 }
 
 /**
@@ -81,9 +81,10 @@ async function bodyFor (request, init) {
  * bytes or a form are there at once; what is not, or is large, stays a stream.
  *
  * @param {ReadableStream} stream
+ * @param {AbortSignal} signal
  * @returns {Promise<Buffer | AsyncIterable<Uint8Array>>}
  */
-async function readAhead (stream) {
+async function readAhead (stream, signal) {
   const reader = stream.getReader()
   const chunks = []
   let length = 0
@@ -91,6 +92,7 @@ async function readAhead (stream) {
     while (length + chunks.length * PART_COST <= READ_AHEAD) {
       const next = reader.read()
       const part = await Promise.race([next, passing(TURNS)])
+      signal.throwIfAborted()
       if (part === undefined) return rest(chunks, next, reader)
       if (part.done) return Buffer.concat(chunks, length)
       const chunk = takeChunk(part.value)

@@ -335,6 +335,25 @@ describe('a signal', () => {
     await assert.rejects(response, new RangeError('enough'))
   })
 
+  test('while the body of a Request is read ahead ends that as well', { timeout }, async () => {
+    const controller = new AbortController()
+    let pulls = 0
+    let cancelled
+    const whenCancelled = new Promise(resolve => { cancelled = resolve })
+    const stream = new ReadableStream({
+      pull (source) {
+        source.enqueue(new Uint8Array(1024))
+        if (++pulls === 10) controller.abort(new RangeError('enough'))
+      },
+      cancel: reason => cancelled(reason)
+    })
+    const request = new Request('http://localhost/', { method: 'POST', body: stream, duplex: 'half', signal: controller.signal })
+    await assert.rejects(handler.fetch(request), new RangeError('enough'))
+    assert.deepEqual(await whenCancelled, new RangeError('enough'))
+    // A part or two may have been asked for by then.
+    assert.ok(pulls < 20, `${pulls} parts`)
+  })
+
   test('after the head fails the body with its reason', { timeout }, async () => {
     const name = unique('end')
     const controller = new AbortController()
