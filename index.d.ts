@@ -661,8 +661,12 @@ export declare class Response {
   get headers (): Headers
   set headers (headers: HeadersInit | null | undefined)
 
-  /** The whole body, or null: it is a stream, or there is none. */
+  /** The whole body, or null: it is a stream, or there is none. Setting it takes a Buffer, Uint8Array or string. */
   get body (): Buffer | null
+  set body (body: string | ArrayBufferView | null | undefined)
+
+  /** What the response was made with. Always empty for an application's: what that prints goes to stdout and stderr. */
+  get log (): Buffer
 
   /** Whether the whole body is here. False for a stream, also after its end. */
   get complete (): boolean
@@ -679,7 +683,7 @@ export declare class Response {
   /**
    * Resolves with the next part of the body, or the next message of a WebSocket; null at its end; rejects with what broke it off.
    *
-   * A body that is here whole is the only part, and leaves `body` empty.
+   * A body that is here whole is the only part; it stays in `body` as well.
    *
    * @example
    * ```js
@@ -692,10 +696,10 @@ export declare class Response {
   next (): Promise<Buffer | null>
 
   /** The body part by part, as `next()`. To leave the loop early is a disconnect to the application. */
-  [Symbol.asyncIterator] (): AsyncGenerator<Buffer, void, undefined>
+  [Symbol.asyncIterator] (): AsyncIterableIterator<Buffer>
 
   /**
-   * The body as a Node stream. To destroy it is a disconnect to the application.
+   * The body as a Node stream. To destroy it is a disconnect to the application; one that is taken has to be read or destroyed.
    *
    * @example
    * ```js
@@ -731,6 +735,8 @@ export interface ResponseOptions {
   body?: string | ArrayBufferView | null | undefined
   /** Default: null. */
   exception?: string | null | undefined
+  /** Default: empty. */
+  log?: string | ArrayBufferView | null | undefined
 }
 
 // ----------------------------------------------------------------------------------- the WebSocket

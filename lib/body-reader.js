@@ -7,7 +7,7 @@ const { AsyncResource } = require('node:async_hooks')
 const { Readable } = require('node:stream')
 const { FileSource } = require('./file-source.js')
 
-/** Taken bytes are reported in portions: half of what lets the application go on (32 KiB). */
+/** Taken bytes are reported in portions: an eighth of the window, by a quarter of which the application goes on; no more than this. */
 const REPORT = 16 * 1024
 
 const kResponse = Symbol('python-node response')
@@ -27,18 +27,23 @@ class BodyReader {
   #reading = null
   #progress = null
   #overhead
-  /** Why the body broke off. */
+  #portion
+  #whenBroken = null
+  /** Whether the body broke off, and why: any value. */
+  hasFailed = false
   error = undefined
 
   /**
    * @param {{ consume(bytes: number): void, cancel(): void, read(): void }} call
    * @param {((bytes: number) => void) | null} progress
    * @param {number} overhead what each part costs besides its bytes
+   * @param {number} highWaterMark bytes that may wait to be taken
    */
-  constructor (call, progress = null, overhead = 0) {
+  constructor (call, progress, overhead, highWaterMark) {
     this.#call = call
     this.#progress = progress
     this.#overhead = overhead
+    this.#portion = Math.min(REPORT, highWaterMark / 8)
   }
 
   // ------------------------------------------------------------ from the environment
@@ -76,14 +81,35 @@ class BodyReader {
     if (this.#stream !== null) this.#feed()
   }
 
+  /** The application has failed. What had come is still given. */
   fail (error) {
-    this.error = error
-    // What had come is still given, but no file is read on: the failure ends the body where it broke off.
+    // But no file is read on: the failure ends the body where it broke off.
     this.#closeFiles()
     const file = this.#parts.findIndex(part => part instanceof FileSource)
     if (file !== -1) this.#parts.length = file
-    for (const { reject } of this.#waiting.splice(0)) reject(error)
+    this.#break(error)
     if (this.#stream !== null) this.#feed()
+  }
+
+  /** The caller, or a time limit, has ended it: nothing more is given, also to a stream that nobody reads now. */
+  breakOff (error) {
+    this.#closeFiles()
+    this.#parts = []
+    this.#break(error)
+    this.#stream?.destroy(toError(error))
+    this.#whenBroken?.(error)
+  }
+
+  #break (error) {
+    this.hasFailed = true
+    this.error = error
+    for (const { reject } of this.#waiting.splice(0)) reject(error)
+  }
+
+  /** Calls `listener` if the body is broken off, also while nobody reads. */
+  onBroken (listener) {
+    if (this.hasFailed) listener(this.error)
+    else this.#whenBroken = listener
   }
 
   // --------------------------------------------------------------- from the reader
@@ -93,7 +119,7 @@ class BodyReader {
     if (this.#reading !== null) return this.#reading.then(() => this.next(response))
     const part = this.#parts[0]
     if (part !== undefined) return part instanceof FileSource ? this.#nextOfFile(part, response) : Promise.resolve(this.#shift())
-    if (this.error !== undefined) return Promise.reject(this.error)
+    if (this.hasFailed) return Promise.reject(this.error)
     if (this.#ended) return Promise.resolve(null)
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject, response }))
   }
@@ -102,7 +128,7 @@ class BodyReader {
   cancel () {
     const isOver = this.#ended && this.#parts.length === 0
     this.#closeFiles()
-    if (isOver || this.error !== undefined) return
+    if (isOver || this.hasFailed) return
     const wasEnded = this.#ended
     this.#ended = true
     this.#parts = []
@@ -151,7 +177,7 @@ class BodyReader {
       this.#wanted = stream.push(this.#shift())
     }
     if (this.#parts.length > 0) return
-    if (this.error !== undefined) stream.destroy(this.error)
+    if (this.hasFailed) stream.destroy(toError(this.error))
     else if (this.#ended) stream.push(null)
   }
 
@@ -179,8 +205,9 @@ class BodyReader {
       return this.#stream === null ? this.next(response) : null
     }, error => {
       // The file was closed under the reader by `fail`, which knows why.
-      if (this.error !== undefined) throw this.error
+      if (this.hasFailed) throw this.error
       this.#closeFiles()
+      this.hasFailed = true
       this.error = error
       this.#parts = []
       this.#call.cancel()
@@ -202,7 +229,7 @@ class BodyReader {
   }
 
   #reportTaken () {
-    if (this.#taken >= REPORT && !this.#ended) {
+    if (this.#taken >= this.#portion && !this.#ended) {
       this.#call.consume(this.#taken)
       this.#taken = 0
     }
@@ -213,6 +240,12 @@ class BodyReader {
       if (part instanceof FileSource) part.close()
     }
   }
+}
+
+/** What a Node stream can be destroyed with: `null` would be no failure. */
+function toError (reason) {
+  if (reason instanceof Error) return reason
+  return Object.assign(new Error('The operation was aborted', { cause: reason }), { name: 'AbortError', code: 'ABORT_ERR' })
 }
 
 module.exports = { BodyReader }

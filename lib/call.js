@@ -6,6 +6,7 @@ const { AsyncResource } = require('node:async_hooks')
 const { PythonHandlerError } = require('./errors.js')
 const { unwatch, watch } = require('./abort.js')
 const { BodyReader } = require('./body-reader.js')
+const { BodySource } = require('./body-source.js')
 const { cross } = require('./crossing.js')
 const { Trace } = require('./diagnostics.js')
 const { Headers } = require('./headers.js')
@@ -63,6 +64,10 @@ class Call {
   #settled = false
   #state = WAITING
   #request = null
+  /** What crosses when it begins, while it waits for room. */
+  #crossing = null
+  /** The stream that its body is read from. */
+  #source = null
   #streamed = false
   #trace = null
   #resource = null
@@ -84,22 +89,27 @@ class Call {
     if (options !== NO_OPTIONS) this.#resource = new AsyncResource('PythonRequest')
   }
 
-  /** Takes the request. It begins now, or when there is room. */
+  /**
+   * Takes the request, as it is now. It begins now, or when there is room. Throws what is wrong with it; whoever calls gives
+   * a stream that is its body back then.
+   */
   submit (request, streamed) {
     const signal = this.#signal
-    if (signal !== undefined && signal.aborted) {
-      this.#state = OVER
-      this.#reject(signal.reason)
-      return
-    }
     const service = this.#service
-    this.#request = request
-    this.#streamed = streamed
     this.#id = service.environment.nextId()
+    this.#trace = Trace.begin(this.#id, request)
     try {
-      service.admit(this)
+      signal?.throwIfAborted?.()
+      this.#request = request
+      this.#streamed = streamed
+      const crossing = cross(request, streamed)
+      service.limits.check(crossing)
+      if (crossing.source !== null) this.#take(crossing.source)
+      service.admit(this, crossing)
     } catch (error) {
-      Trace.begin(this.#id, request)?.end(error)
+      this.#state = OVER
+      service.refuse(error, signal)
+      this.#trace?.end(error)
       throw error
     }
     if (this.#state === OVER) return
@@ -110,16 +120,27 @@ class Call {
     }
   }
 
+  #take (stream) {
+    const source = new BodySource(stream)
+    source.take()
+    this.#source = source
+  }
+
+  /** There is no room yet. What crosses is kept; the caller may use its buffer again. */
+  wait (crossing) {
+    const { body } = crossing
+    this.#crossing = { ...crossing, body: body === undefined ? undefined : Buffer.from(body) }
+    crossing.body = crossing.source = crossing.extra = undefined
+    this.#resource ??= new AsyncResource('PythonRequest')
+  }
+
   /** Gives the request to the application. Throws what is wrong with it. */
-  begin () {
+  begin (crossing) {
     const service = this.#service
     const request = this.#request
     const streamed = this.#streamed
     const options = this.#options
-    const crossing = cross(request, streamed)
-    service.limits.check(crossing)
-    const { head, count, body, source, more, extra } = crossing
-    const { isWebSocket } = crossing
+    const { head, count, body, more, extra, isWebSocket } = crossing
     this.#isWebSocket = isWebSocket
     const mode = isWebSocket ? WEB_SOCKET : streamed ? STREAM : BUFFERED
     const capabilities = options === NO_OPTIONS
@@ -134,18 +155,20 @@ class Call {
     this.#request = null
     service.environment.add(id, this)
     service.enter()
-    this.#trace = Trace.begin(id, request)
     if (isWebSocket) service.sockets++
     if (body !== undefined) service.bytesSent += body.length
-    if (options.onUploadProgress !== undefined) this.#watchUpload(options.onUploadProgress, body, request)
-    if (source !== null) pump(source, this)
+    const { onUploadProgress } = options
+    if (onUploadProgress !== undefined && onUploadProgress !== null) this.#watchUpload(onUploadProgress, body, request)
+    if (this.#source !== null) pump(this.#source, this)
     else if (request instanceof Request && (more || isWebSocket)) Request.attach(request, this)
   }
 
-  /** A call that waited begins: what is wrong with its request is told by its promise. */
+  /** A call that waited begins, in its caller's async context. */
   beginLate () {
+    const crossing = this.#crossing
+    this.#crossing = null
     try {
-      this.begin()
+      this.#resource.runInAsyncScope(this.begin, this, crossing)
     } catch (error) {
       this.#finish('failed', error)
       this.#fail(error)
@@ -167,7 +190,7 @@ class Call {
     const response = Response.received(status, headers, body, null)
     if (this.#trailers !== null) Response.setTrailers(response, this.#trailers)
     const { onDownloadProgress } = this.#options
-    if (onDownloadProgress !== undefined) this.#tell(onDownloadProgress, { loaded: body.length, total: body.length })
+    if (onDownloadProgress !== undefined && onDownloadProgress !== null) this.#tell(onDownloadProgress, { loaded: body.length, total: body.length })
     this.#resolve(response)
   }
 
@@ -188,12 +211,12 @@ class Call {
     const response = Response.received(status, headers, null, null)
     const onDownloadProgress = this.#options.onDownloadProgress
     let progress = null
-    if (onDownloadProgress !== undefined) {
+    if (onDownloadProgress !== undefined && onDownloadProgress !== null) {
       const length = response.headers.get('content-length')
       const counter = new Progress(this.#inContext(onDownloadProgress), toLength(length))
       progress = bytes => counter.add(bytes)
     }
-    const reader = this.#reader = new BodyReader(this, progress, status === 101 ? MESSAGE_COST : 0)
+    const reader = this.#reader = new BodyReader(this, progress, status === 101 ? MESSAGE_COST : 0, this.#service.highWaterMark)
     Response.attach(response, reader)
     // Weakly: the registry is to tell when nobody else holds it.
     this.#response = new WeakRef(response)
@@ -315,11 +338,18 @@ class Call {
     if (this.#isReading) {
       this.#unwatch()
       this.#isReading = false
-      this.#reader.fail(reason)
+      this.#reader.breakOff(reason)
     }
     if (this.#state === OVER) return
     this.#giveUp('aborted', reason)
-    this.#fail(reason)
+    this.#breakOff(reason)
+  }
+
+  /** The stream of the body has failed. */
+  failUpload (error) {
+    if (this.#state === OVER) return
+    this.#giveUp('failed', error)
+    this.#breakOff(error)
   }
 
   /** Nobody reads the response on. */
@@ -338,7 +368,7 @@ class Call {
       ? new PythonHandlerError('ERR_PYTHON_IDLE_TIMEOUT', `nothing sent or taken for ${idleTimeout} ms (option \`idleTimeout\`)`)
       : new PythonHandlerError('ERR_PYTHON_RESPONSE_TIMEOUT', `no response within ${responseTimeout} ms (option \`responseTimeout\`)`)
     this.#giveUp('timedOut', error, true)
-    this.#fail(error)
+    this.#breakOff(error)
   }
 
   /** @returns {boolean} whether this is a request to `service` */
@@ -366,8 +396,7 @@ class Call {
       if (chunk.length > limits.maxMessageSize) return this.#refuseMessage(limits.messageTooLarge())
     } else if (upload.length + chunk.length > limits.maxBodySize) {
       const error = limits.bodyTooLarge()
-      this.#giveUp('failed', error)
-      this.#fail(error)
+      this.failUpload(error)
       return Promise.reject(error)
     }
     this.#alive()
@@ -380,7 +409,7 @@ class Call {
   /** A message above the limit ends a WebSocket (RFC 6455 7.4.1, 1009). */
   #refuseMessage (error) {
     this.#giveUp('failed', error, false, TOO_LARGE)
-    this.#fail(error)
+    this.#breakOff(error)
     return Promise.reject(error)
   }
 
@@ -445,8 +474,8 @@ class Call {
     if (this.#reader !== null) abandoned.unregister(this)
     // What was still to be written is wanted by nobody: whoever writes may go on.
     this.#upload?.free()
-    // One that never began is told of as well.
-    if (!hadBegun) this.#trace = Trace.begin(this.#id, this.#request)
+    this.#source?.release(error)
+    this.#request = this.#crossing = null
     this.#trace?.end(error)
     if (hadBegun) {
       if (this.#isWebSocket) service.sockets--
@@ -457,15 +486,26 @@ class Call {
     }
   }
 
+  /** The application has failed: what it gave before is still read. */
   #fail (error) {
+    if (!this.#rejects(error)) this.#reader?.fail(error)
+  }
+
+  /** Ended from this side: nothing more is read. */
+  #breakOff (error) {
+    if (!this.#rejects(error)) this.#reader?.breakOff(error)
+  }
+
+  /** Tells whoever waits for the head, or a WebSocket. */
+  #rejects (error) {
     if (!this.#settled) {
       this.#settled = true
       this.#reject(error)
-    } else if (this.#socket !== null && this.#reader === null) {
-      this.#socket.failed(error)
-    } else {
-      this.#reader?.fail(error)
+      return true
     }
+    if (this.#socket === null || this.#reader !== null) return false
+    this.#socket.failed(error)
+    return true
   }
 }
 

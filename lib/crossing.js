@@ -11,6 +11,7 @@ const { Request, checkMethod, checkObject, invalid, takeBody, urlText } = requir
 const { parseTarget, serverOf } = require('./request-target.js')
 
 const BEYOND_LATIN1 = /[^\x00-\xff]/
+const BEYOND_ASCII = /[^\x00-\x7f]/
 const CONTROL = /[\x00-\x1f\x7f]/
 
 /** The lines of a socket that is the same for many requests. */
@@ -37,7 +38,7 @@ const SERVERS_KEPT = 256
 const crossing = { head: '', count: 0, givenCount: 0, givenSize: 0, body: undefined, source: null, more: false, extra: undefined, isWebSocket: false }
 
 /** The headers of the one that crosses now, and what its framing says. */
-const fields = { lines: '', count: 0, host: null, isFramed: false, isUpgrade: false }
+const fields = { lines: '', count: 0, host: null, length: null, isFramed: false, isUpgrade: false }
 
 /**
  * @param {Request | object} request a Request, or a plain object of its fields: complete as it is
@@ -47,8 +48,9 @@ const fields = { lines: '', count: 0, host: null, isFramed: false, isUpgrade: fa
 function cross (request, streamed) {
   if (request instanceof Request) {
     const { method, target, headers, facts, docroot, isWebSocket, body, more } = Request.parts(request, streamed)
+    const extra = extraOf(facts, docroot)
     readHeaders(headers)
-    crossParts(method, target, facts, docroot, isWebSocket, body, more)
+    crossParts(method, target, facts, extra, isWebSocket, body, more)
   } else {
     checkObject(request)
     const method = request.method ?? 'GET'
@@ -56,16 +58,19 @@ function cross (request, streamed) {
     const target = parseTarget(urlText(request.url))
     const { headers, docroot = null } = request
     if (docroot !== null && typeof docroot !== 'string') throw invalid('`docroot` must be a string')
+    // First: it runs the caller's getters and `toJSON`, which may make another request cross.
+    const extra = extraOf(request, docroot)
+    const body = takeBody(request.body)
     if (headers === undefined || headers === null) readHeaders(null)
     else if (!isPlain(headers) || !readPlain(headers)) readHeaders(headers instanceof Headers ? headers : new Headers(headers))
-    const body = takeBody(request.body)
-    crossParts(method, target, request, docroot, request.websocket === true, body, body !== null && !Buffer.isBuffer(body))
+    crossParts(method, target, request, extra, request.websocket === true, body, body !== null && !Buffer.isBuffer(body))
   }
   return crossing
 }
 
-function crossParts (method, target, facts, docroot, isWebSocket, body, more) {
+function crossParts (method, target, facts, extra, isWebSocket, body, more) {
   const isBytes = body !== null && Buffer.isBuffer(body)
+  if (fields.length !== null && !more && !isWebSocket) checkLength(fields.length, isBytes ? body.length : 0)
   crossing.givenCount = fields.count
   crossing.givenSize = sizeOf(target) + fields.lines.length - 2 * fields.count
   if (target.authority !== '' && fields.host === null) {
@@ -87,15 +92,21 @@ function crossParts (method, target, facts, docroot, isWebSocket, body, more) {
   if (BEYOND_LATIN1.test(head)) {
     throw BEYOND_LATIN1.test(fields.lines)
       ? new PythonHandlerError('ERR_PYTHON_INVALID_HEADER', 'a header holds a character above U+00FF')
-      : invalid('the scheme or socket holds a character above U+00FF')
+      : invalid('the request holds a character above U+00FF')
   }
   crossing.head = head
   crossing.count = fields.count
   crossing.body = isBytes ? body : undefined
   crossing.source = body === null || isBytes ? null : body
   crossing.more = more
-  crossing.extra = extraOf(facts, docroot)
+  crossing.extra = extra
   crossing.isWebSocket = isWebSocket
+}
+
+/** A whole body is as long as is said, or the application would take a part of it for the whole, or wait for more. */
+function checkLength (announced, length) {
+  if (Number(announced) === length) return
+  throw new PythonHandlerError('ERR_PYTHON_INVALID_HEADER', `\`content-length\` is ${JSON.stringify(announced)}, and the body has ${length} bytes`)
 }
 
 /** Bytes of a url, as far as it crosses. */
@@ -109,6 +120,7 @@ function reset () {
   fields.lines = ''
   fields.count = 0
   fields.host = null
+  fields.length = null
   fields.isFramed = false
   fields.isUpgrade = false
 }
@@ -123,7 +135,10 @@ function note (name, value) {
       if (name.toLowerCase() === 'upgrade') fields.isUpgrade = true
       break
     case 14:
-      if (name.toLowerCase() === 'content-length') fields.isFramed = true
+      if (name.toLowerCase() === 'content-length') {
+        fields.isFramed = true
+        fields.length = value
+      }
       break
     case 17:
       if (name.toLowerCase() === 'transfer-encoding') fields.isFramed = true
@@ -170,17 +185,28 @@ function isPlain (headers) {
 
 // -------------------------------------------------------------------------------- facts
 
-function checkWord (name, value) {
-  if (value !== undefined && (typeof value !== 'string' || CONTROL.test(value))) throw invalid(`\`${name}\` must be a word`)
+/** RFC 3986, 3.1. */
+const SCHEME = /^[a-zA-Z][a-zA-Z0-9+.-]*$/
+
+/** Those of the specification, and as Node writes the last. */
+const HTTP_VERSIONS = ['1.0', '1.1', '2', '2.0']
+
+function checkScheme (scheme) {
+  if (scheme === undefined || scheme === null) return undefined
+  if (typeof scheme !== 'string' || !SCHEME.test(scheme)) throw invalid('`scheme` must be the scheme of a url, such as https')
+  return scheme.toLowerCase()
+}
+
+function checkHttpVersion (version) {
+  if (version !== undefined && version !== null && !HTTP_VERSIONS.includes(version)) throw invalid(`\`httpVersion\` must be one of ${HTTP_VERSIONS.join(', ')}`)
 }
 
 /** Scheme, HTTP version, client and server: `\nscheme\nversion\nhost\nport\nhost\nport`. */
 function factLines ({ socket, scheme, httpVersion }, target) {
   const isSocket = socket !== undefined && socket !== null
   if (isSocket && typeof socket !== 'object') throw invalid('`socket` must be an object')
-  checkWord('scheme', scheme)
-  checkWord('httpVersion', httpVersion)
-  scheme ??= target.scheme || (isSocket && socket.encrypted === true ? 'https' : 'http')
+  checkHttpVersion(httpVersion)
+  scheme = checkScheme(scheme) ?? (target.scheme || (isSocket && socket.encrypted === true ? 'https' : 'http'))
   const lines = `\n${scheme}\n${httpVersion ?? '1.1'}`
   if (!isSocket) return lines + serverLine(scheme, target.authority || fields.host)
   let addresses = socketLines.get(socket)
@@ -197,7 +223,8 @@ function addressOf (name, address) {
   if (address === undefined || address === null) return ''
   if (typeof address !== 'string') throw invalid(`\`socket.${name}\` must be a string`)
   if (CONTROL.test(address)) throw invalid('`socket` holds a control character')
-  return address
+  // The path of a unix socket may be anything: UTF-8.
+  return BEYOND_ASCII.test(address) ? Buffer.from(address).latin1Slice() : address
 }
 
 function portOf (name, port) {
@@ -224,7 +251,7 @@ function extraOf ({ rootPath, state, extensions }, docroot) {
   if (rootPath === undefined && docroot === null && state === undefined && extensions === undefined) return undefined
   if (rootPath !== undefined && typeof rootPath !== 'string') throw invalid('`rootPath` must be a string')
   if (rootPath && !rootPath.startsWith('/')) throw invalid('`rootPath` must be empty or begin with a slash')
-  const parts = [`"rootPath":${JSON.stringify(rootPath?.toWellFormed() ?? null)}`, `"docroot":${JSON.stringify(docroot)}`]
+  const parts = [`"rootPath":${JSON.stringify(rootPath?.toWellFormed().replace(/\/+$/, '') ?? null)}`, `"docroot":${JSON.stringify(docroot)}`]
   if (state !== undefined && state !== null) parts.push(`"state":${toJson('state', state)}`)
   if (extensions !== undefined && extensions !== null) parts.push(`"extensions":${toJson('extensions', extensions)}`)
   return `{${parts.join()}}`

@@ -5,6 +5,7 @@
 
 const os = require('node:os')
 const { checkSignal } = require('./abort.js')
+const { BodySource } = require('./body-source.js')
 const { Call } = require('./call.js')
 const { cross } = require('./crossing.js')
 const { Trace } = require('./diagnostics.js')
@@ -14,7 +15,7 @@ const { fetch } = require('./fetch.js')
 const { findInterpreter, findInterpreterAsync } = require('./interpreter.js')
 const { loadNative } = require('./native.js')
 const { checkOptions, readOptions } = require('./options.js')
-const { Request } = require('./request.js')
+const { Request, isStream } = require('./request.js')
 const { Response } = require('./response.js')
 const { Service } = require('./service.js')
 const { PythonWebSocket } = require('./web-socket.js')
@@ -76,14 +77,19 @@ class PythonHandler {
 
   #call (request, options, streamed) {
     return new Promise((resolve, reject) => {
-      this.#checkOpen()
-      checkRequest(request)
-      if (!streamed && isWebSocket(request)) {
-        throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', 'a WebSocket has no buffered response: use handleStream or connect')
+      try {
+        this.#checkOpen()
+        checkRequest(request)
+        if (!streamed && isWebSocket(request)) {
+          throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', 'a WebSocket has no buffered response: use handleStream or connect')
+        }
+        const signal = signalOf(options)
+        const call = new Call(this.#service, signal, resolve, reject, options === signal ? undefined : callbacksOf(options))
+        call.submit(request, streamed)
+      } catch (error) {
+        giveBack(request, error)
+        throw error
       }
-      const signal = signalOf(options)
-      const call = new Call(this.#service, signal, resolve, reject, options === signal ? undefined : callbacksOf(options))
-      call.submit(request, streamed)
     })
   }
 
@@ -198,13 +204,19 @@ async function within (timeout, promise) {
 
 const CALLBACKS = ['onEarlyHints', 'onPush', 'onDebug', 'onUploadProgress', 'onDownloadProgress']
 
+/** A stream that is the body of a request which nobody takes. */
+function giveBack (request, reason) {
+  const body = request?.body
+  if (isStream(body)) new BodySource(body).release(reason)
+}
+
 /** The options of a call, checked; undefined for none. */
 function callbacksOf (options) {
   if (options === undefined || options === null) return undefined
   let found = options.trailers !== undefined
   for (const name of CALLBACKS) {
     const callback = options[name]
-    if (callback === undefined) continue
+    if (callback === undefined || callback === null) continue
     if (typeof callback !== 'function') {
       throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', `\`${name}\` must be a function`)
     }

@@ -4,7 +4,7 @@
 
 const { PythonHandlerError, shown } = require('./errors.js')
 
-const NOT_TOKEN = /[^!#$%&'*+\-.^_`|~0-9a-z]/
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-zA-Z]+$/
 const NOT_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
 /** Names in use are few: lower-casing and checking each once is half the cost of a head. */
@@ -18,11 +18,12 @@ const names = new Map()
 function headerName (name) {
   const known = names.get(name)
   if (known !== undefined) return known
-  const lower = typeof name === 'string' ? name.toLowerCase() : ''
-  if (lower === '' || NOT_TOKEN.test(lower)) {
+  // As it is: some letters beyond ASCII have a lower case within it.
+  if (typeof name !== 'string' || !TOKEN.test(name)) {
     throw new PythonHandlerError('ERR_PYTHON_INVALID_HEADER', `invalid header name ${shown(name)}: it must be an HTTP token`)
   }
-  if (names.size < NAMES_KEPT && typeof name === 'string') names.set(name, lower)
+  const lower = name.toLowerCase()
+  if (names.size < NAMES_KEPT) names.set(name, lower)
   return lower
 }
 
@@ -125,7 +126,7 @@ class Headers {
     const list = this.#read()
     if (Array.isArray(value)) {
       // All are checked before one is added.
-      const values = value.map(item => headerValue(lower, item))
+      const values = Array.from(value, item => headerValue(lower, item))
       for (const item of values) list.push(lower, item)
     } else {
       list.push(lower, headerValue(lower, value))
@@ -171,7 +172,7 @@ class Headers {
 
   set (name, value) {
     const lower = headerName(name)
-    const values = Array.isArray(value) ? value.map(item => headerValue(lower, item)) : [headerValue(lower, value)]
+    const values = Array.isArray(value) ? Array.from(value, item => headerValue(lower, item)) : [headerValue(lower, value)]
     const list = this.#read()
     const kept = []
     let found = false

@@ -25,10 +25,14 @@ const OF_STREAM = OF_BUFFERED | 1 << PATH_SEND | 1 << ZERO_COPY_SEND
 function capabilitiesOf ({ onEarlyHints, onPush, onDebug, trailers = true }, streamed) {
   let bits = streamed ? OF_STREAM : OF_BUFFERED
   if (!trailers) bits &= ~(1 << TRAILERS)
-  if (onEarlyHints !== undefined) bits |= 1 << EARLY_HINT
-  if (onPush !== undefined) bits |= 1 << PUSH
-  if (onDebug !== undefined) bits |= 1 << DEBUG
+  if (isGiven(onEarlyHints)) bits |= 1 << EARLY_HINT
+  if (isGiven(onPush)) bits |= 1 << PUSH
+  if (isGiven(onDebug)) bits |= 1 << DEBUG
   return bits
+}
+
+function isGiven (callback) {
+  return callback !== undefined && callback !== null
 }
 
 /** @returns {string[]} the values of `link` lines */

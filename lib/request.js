@@ -47,7 +47,7 @@ function takeBody (body) {
 }
 
 function isStream (body) {
-  return typeof body === 'object' && (typeof body[Symbol.asyncIterator] === 'function' || typeof body.getReader === 'function')
+  return typeof body === 'object' && body !== null && (typeof body[Symbol.asyncIterator] === 'function' || typeof body.getReader === 'function')
 }
 
 /** What a close frame can carry (RFC 6455 5.5, 7.4). */
@@ -185,13 +185,17 @@ class Request {
     return json
   }
 
+  [Symbol.for('nodejs.util.inspect.custom')] (_depth, options, inspect) {
+    return `Request ${inspect(this.toJSON(), options)}`
+  }
+
   /**
    * What crosses to the native side (lib/crossing.js). `streamed`: the caller reads the response as a stream
    * and may write the body meanwhile.
    */
   static parts (request, streamed) {
     if (request.#used) throw bodyError('the body of this request was written or streamed to a handler before')
-    const body = request.#body
+    const body = request.#body ?? request.#whole()
     const more = body === null ? request.#isOpen(streamed) : !Buffer.isBuffer(body)
     request.#used = more
     return {
@@ -206,8 +210,16 @@ class Request {
     }
   }
 
+  /** What was written up to its end before a handler took the request; null otherwise. */
+  #whole () {
+    if (this.#websocket || !this.#ended || this.#written === null) return null
+    return Buffer.concat(this.#written.map(({ bytes }) => bytes))
+  }
+
   #isOpen (streamed) {
     if (this.#written !== null) return true
+    // An earlier call has found that there is no body.
+    if (this.#ended && !this.#websocket) return false
     if (this.#websocket) return true
     const length = this.#headers.get('content-length')
     const isAnnounced = length !== null ? length !== '0' : this.#headers.has('transfer-encoding')
@@ -264,4 +276,4 @@ class Facts {
   }
 }
 
-module.exports = { Request, TOKEN, checkMethod, checkObject, invalid, takeBody, takeChunk, urlText }
+module.exports = { Request, TOKEN, checkMethod, checkObject, invalid, isStream, takeBody, takeChunk, urlText }

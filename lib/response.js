@@ -6,6 +6,8 @@ const { Readable } = require('node:stream')
 const { PythonHandlerError } = require('./errors.js')
 const { Headers } = require('./headers.js')
 
+const NOTHING = Buffer.alloc(0)
+
 const RECEIVED = Symbol('received')
 
 class Response {
@@ -17,6 +19,7 @@ class Response {
   #trailers = null
   #closed = null
   #given = false
+  #log = NOTHING
 
   constructor (options) {
     // What came from an application is checked already, and filled in by `received`.
@@ -24,10 +27,11 @@ class Response {
       this.#exception = null
       return
     }
-    const { status = 200, headers, body, exception } = options ?? {}
+    const { status = 200, headers, body, exception, log } = options ?? {}
     this.status = status
     this.#headers = headers instanceof Headers ? headers : new Headers(headers)
-    this.#body = body === undefined || body === null ? null : toBuffer(body)
+    this.body = body
+    if (log !== undefined && log !== null) this.#log = toBuffer('log', log)
     if (exception !== undefined && exception !== null && typeof exception !== 'string') {
       throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`exception` must be a string')
     }
@@ -64,6 +68,11 @@ class Response {
     response.#reader = reader
   }
 
+  /** Calls `listener` if the body is broken off while nobody reads it. Does nothing to a response that is not of this class. */
+  static onBroken (response, listener) {
+    if (#reader in response) response.#reader?.onBroken(listener)
+  }
+
   get status () {
     return this.#status
   }
@@ -87,6 +96,14 @@ class Response {
     return this.#body
   }
 
+  set body (body) {
+    this.#body = body === undefined || body === null ? null : toBuffer('body', body)
+  }
+
+  get log () {
+    return this.#log
+  }
+
   get trailers () {
     return this.#trailers
   }
@@ -100,8 +117,9 @@ class Response {
   }
 
   get exception () {
-    const error = this.#reader?.error
-    return error === undefined ? this.#exception : (error.traceback ?? error.message)
+    if (!this.#reader?.hasFailed) return this.#exception
+    const { error } = this.#reader
+    return String(error?.traceback ?? error?.message ?? error)
   }
 
   next () {
@@ -111,11 +129,18 @@ class Response {
     return Promise.resolve(body === null || body.length === 0 ? null : body)
   }
 
-  async * [Symbol.asyncIterator] () {
-    try {
-      for (let chunk = await this.next(); chunk !== null; chunk = await this.next()) yield chunk
-    } finally {
-      this.#reader?.cancel()
+  /** Not a generator: one that is left before its first step, or within one, would not end the body then. */
+  [Symbol.asyncIterator] () {
+    return {
+      next: async () => {
+        const value = await this.next()
+        return value === null ? { value: undefined, done: true } : { value, done: false }
+      },
+      return: async value => {
+        this.cancel()
+        return { value, done: true }
+      },
+      [Symbol.asyncIterator] () { return this }
     }
   }
 
@@ -141,11 +166,11 @@ class Response {
   }
 }
 
-function toBuffer (body) {
-  if (Buffer.isBuffer(body)) return body
-  if (typeof body === 'string') return Buffer.from(body)
-  if (ArrayBuffer.isView(body)) return Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`body` must be a Buffer, Uint8Array or string')
+function toBuffer (name, value) {
+  if (Buffer.isBuffer(value)) return value
+  if (typeof value === 'string') return Buffer.from(value)
+  if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', `\`${name}\` must be a Buffer, Uint8Array or string`)
 }
 
 module.exports = { Response }

@@ -46,16 +46,22 @@ class Service {
   }
 
   /** Lets a call begin now, or when another ends. */
-  admit (call) {
+  admit (call, crossing) {
     if (this.#inFlight < this.#maxInFlight) {
-      call.begin()
+      call.begin(crossing)
     } else if (this.#queue.size < this.#maxQueued) {
+      call.wait(crossing)
       this.#queue.add(call)
     } else {
-      this.#rejected++
       throw new PythonHandlerError('ERR_PYTHON_OVERLOADED',
         `${this.#maxInFlight} requests are in flight and ${this.#maxQueued} wait (options \`maxInFlight\`, \`maxQueued\`)`)
     }
+  }
+
+  /** A call has ended before it was admitted. */
+  refuse (error, signal) {
+    if (error?.code === 'ERR_PYTHON_OVERLOADED') this.#rejected++
+    else this.#outcomes[signal?.aborted ? 'aborted' : 'failed']++
   }
 
   enter () {
@@ -72,7 +78,7 @@ class Service {
   }
 
   #beginNext () {
-    // One that turns out to be invalid takes no place: the next one's turn comes at once.
+    // One that the native side refuses takes no place: the next one's turn comes at once.
     while (this.#queue.size > 0 && this.#inFlight < this.#maxInFlight) {
       const [next] = this.#queue
       this.#queue.delete(next)

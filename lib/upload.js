@@ -2,7 +2,6 @@
 
 // What a caller still gives to a request that is in flight: the rest of its body, or the messages of a WebSocket.
 
-const { Readable } = require('node:stream')
 const { takeChunk } = require('./request.js')
 
 class Upload {
@@ -35,40 +34,37 @@ class Upload {
   }
 }
 
+/** Bytes, and parts, that are given in one turn of the event loop: a source that never waits must not hold it. */
+const TURN_BYTES = 1024 * 1024
+const TURN_PARTS = 256
+
 /**
  * Reads a stream into the body of a request. Its failure is the request's.
  *
- * @param {object} source a Node or web stream, or an async iterable
+ * @param {import('./body-source.js').BodySource} source
  * @param {import('./call.js').Call} call
  */
 async function pump (source, call) {
+  let bytes = 0
+  let parts = 0
   try {
-    for await (const chunk of iterate(source)) {
+    for (;;) {
+      const { value, done } = await source.next()
       if (call.isOver) return
-      const written = call.write(takeChunk(chunk), false)
+      if (done) break
+      const chunk = takeChunk(value)
+      const written = call.write(chunk, false)
       if (!call.hasRoom || call.isOver) await written
+      bytes += chunk.length
+      if (++parts >= TURN_PARTS || bytes >= TURN_BYTES) {
+        bytes = parts = 0
+        await new Promise(setImmediate)
+      }
       if (call.isOver) return
     }
     call.end()
   } catch (error) {
-    call.abort(error)
-  }
-}
-
-/** Any stream as an async iterable that leaves the stream usable when it is left early. */
-function iterate (source) {
-  if (source instanceof Readable) return source.iterator({ destroyOnReturn: false })
-  if (typeof source[Symbol.asyncIterator] === 'function') return source
-  return readAll(source)
-}
-
-/** A web stream of a realm or a version without async iteration. */
-async function * readAll (source) {
-  const reader = source.getReader()
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value
-  } finally {
-    reader.releaseLock()
+    call.failUpload(error)
   }
 }
 

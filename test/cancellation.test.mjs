@@ -27,11 +27,12 @@ describe('a signal that is aborted before', () => {
     })
   }
 
-  test('leaves the body where it is', { timeout }, async () => {
+  test('destroys the stream that is the body, as fetch cancels it', { timeout }, async () => {
     const stream = new PassThrough()
-    stream.end('abc')
-    await assert.rejects(patient('hang').handleRequest({ method: 'POST', url: '/before', body: stream }, AbortSignal.abort()))
-    assert.equal(String(await collect(stream)), 'abc')
+    const reason = new RangeError('enough')
+    await assert.rejects(patient('hang').handleRequest({ method: 'POST', url: '/before', body: stream }, AbortSignal.abort(reason)), reason)
+    assert.equal(stream.destroyed, true)
+    assert.equal(stream.errored, reason)
   })
 })
 

@@ -176,7 +176,7 @@ describe('a request', () => {
     const name = unique('chunk')
     let controller
     const source = new ReadableStream({ start (own) { controller = own } })
-    const response = run([['receive', `${name}.1`], ['receive', `${name}.2`], start(), body('done')], { method: 'POST', body: source })
+    const response = run([['receive', `${name}.1`], ['receive', `${name}.2`], ['receive', `${name}.3`], start(), body('done')], { method: 'POST', body: source })
     controller.enqueue(Buffer.from('one'))
     assert.deepEqual((await noted(`${name}.1`)).body, bytes('one'))
     controller.enqueue(Buffer.from('two'))

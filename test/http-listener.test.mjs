@@ -585,6 +585,21 @@ describe('clients that leave', () => {
     await assert.rejects(request(port), { code: 'ECONNRESET' })
   })
 
+  test('who take nothing for idleTimeout are cut off, and their connection with them', { timeout }, async t => {
+    const own = await PythonHandler.load({ docroot, appTarget: 'response_body:app', idleTimeout: 100, highWaterMark: 64 * 1024 })
+    const errors = []
+    const { port } = await serve(t, createRequestListener(own, { onError (error) { errors.push(error.code) } }))
+    const socket = net.connect(port, '127.0.0.1').pause()
+    const closed = once(socket, 'close')
+    socket.on('error', () => {})
+    socket.write('GET /chunks/2000/65536 HTTP/1.1\r\nHost: a\r\n\r\n')
+    while (errors.length === 0) await new Promise(setImmediate)
+    assert.deepEqual(errors, ['ERR_PYTHON_IDLE_TIMEOUT'])
+    socket.resume()
+    await closed
+    await own.close()
+  })
+
   test('with a pipelined request whose turn has not come', { timeout }, async t => {
     const { port } = await listen(t, quiet(t))
     const socket = net.connect(port, '127.0.0.1')

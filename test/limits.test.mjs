@@ -142,25 +142,32 @@ describe('maxInFlight and maxQueued', () => {
     assert.equal((await handler.handleRequest({ url: OK })).status, 200)
   })
 
-  test('a request that turns out to be invalid when its turn comes holds up nobody behind it', { timeout }, async () => {
-    const handler = limited({ maxInFlight: 1, maxQueued: 5, responseTimeout: 2_000 })
+  test('an invalid request is refused at once, takes no place, and counts as failed', { timeout }, async () => {
+    const handler = limited({ maxInFlight: 1, maxQueued: 1 })
     const one = occupy(handler)
-    const invalid = handler.handleRequest({ url: 'no url' })
+    await assert.rejects(handler.handleRequest({ url: 'no url' }), failure('ERR_PYTHON_INVALID_URL'))
     const behind = handler.handleRequest({ url: OK })
     one.let()
     await one.answer
-    await assert.rejects(invalid, failure('ERR_PYTHON_INVALID_URL'))
     assert.equal((await behind).status, 200)
+    assert.deepEqual({ failed: handler.stats().failed, completed: handler.stats().completed }, { failed: 1, completed: 2 })
   })
 
-  test('a request that turns out to be invalid when its turn comes counts as failed', { timeout }, async () => {
+  test('a request that waits is what it was when it was made', { timeout }, async () => {
     const handler = limited({ maxInFlight: 1, maxQueued: 5 })
     const one = occupy(handler)
-    const invalid = handler.handleRequest({ url: 'no url' })
+    const [first, second] = [unique('first'), unique('second')]
+    const bytes = Buffer.from('before')
+    const fields = { method: 'POST', url: script(['receive', first], start(), body()), headers: { 'x-a': '1' }, body: bytes }
+    const waiting = handler.handleRequest(fields)
+    bytes.fill('x')
+    fields.url = script(['receive', second], start(), body())
+    fields.body = 'other'
     one.let()
     await one.answer
-    await assert.rejects(invalid, failure('ERR_PYTHON_INVALID_URL'))
-    assert.deepEqual({ failed: handler.stats().failed, completed: handler.stats().completed }, { failed: 1, completed: 1 })
+    await waiting
+    assert.deepEqual((await noted(first)).body, { $bytes: 'before' })
+    assert.equal(await notedSoFar(second), null)
   })
 
   test('a body that waits is sent whole, written or streamed', { timeout }, async () => {
@@ -168,8 +175,8 @@ describe('maxInFlight and maxQueued', () => {
     const one = occupy(handler)
     const [name, other] = [unique('body'), unique('body')]
     const request = new Request({ method: 'POST', url: script(['swallow', name], start(), body()) })
-    const written = handler.handleRequest(request)
     await request.write('a')
+    const written = handler.handleRequest(request)
     await request.end()
     const streamed = handler.handleRequest({ method: 'POST', url: script(['swallow', other], start(), body()), body: Readable.from(['b']) })
     one.let()

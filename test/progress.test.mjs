@@ -90,7 +90,7 @@ describe('upload', () => {
     await request.end()
     await handler.handleRequest(request, { onUploadProgress: callback })
     await nextTurn()
-    assert.deepEqual(seen.at(-1), { loaded: 5, total: null })
+    assert.deepEqual(seen.at(-1), { loaded: 5, total: 5 })
   })
 })
 

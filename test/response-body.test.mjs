@@ -3,11 +3,13 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { Readable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { describe, test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { collect, json, noted, notedSoFar, release, serveHttp as serve, timeout, turns, watch } from './fixtures.mjs'
+import { collect, failure, json, noted, notedSoFar, release, serveHttp as serve, timeout, turns, watch } from './fixtures.mjs'
+import { body, part, script, start, unique } from './script.mjs'
 
 const handler = serve('response_body:app', { responseTimeout: 0 })
 const KIB = 1024
@@ -302,3 +304,73 @@ describe('backpressure', () => {
     for (const body of bodies) assert.equal(sha256(body), expected)
   })
 })
+
+describe('a body that nobody reads at the moment', () => {
+  /** A stream with parts that wait, and a controller that ends it. */
+  async function stalled (options) {
+    const own = serve('script:app', { responseTimeout: 0, disconnectGrace: 10, ...options })
+    const controller = new AbortController()
+    const steps = [start(), part('a'), part('b'), ['forever', unique('never')]]
+    const response = await own.handleStream({ url: script(...steps) }, controller)
+    return { own, response, controller }
+  }
+
+  test('ends at once where it is aborted: stream(), next(), a pipeline that is stuck', { timeout }, async () => {
+    const reason = new RangeError('enough')
+    for (const read of [
+      ({ response }) => once(response.stream(), 'close'),
+      ({ response }) => pipeline(response.stream(), new Writable({ highWaterMark: 1, write () {} }))
+    ]) {
+      const one = await stalled()
+      const ended = read(one)
+      await turns(2)
+      one.controller.abort(reason)
+      await assert.rejects(ended, reason)
+      await assert.rejects(one.response.next(), reason)
+    }
+  })
+
+  test('ends when its handler closes, and when nothing moves for idleTimeout', { timeout }, async () => {
+    const one = await stalled()
+    const failed = assert.rejects(once(one.response.stream(), 'close'), failure('ERR_PYTHON_CLOSED'))
+    await one.own.close({ timeout: 20 })
+    await failed
+    const idle = await stalled({ idleTimeout: 50 })
+    await assert.rejects(once(idle.response.stream(), 'close'), failure('ERR_PYTHON_IDLE_TIMEOUT'))
+  })
+
+  test('ends also for a reason that is no error', { timeout }, async () => {
+    for (const reason of [null, 0, '', 'text', { any: 'object' }]) {
+      const { response, controller } = await stalled()
+      const failed = once(response.stream(), 'close')
+      controller.abort(reason)
+      await assert.rejects(failed, { name: 'AbortError', cause: reason })
+      assert.equal(typeof response.exception, 'string')
+      assert.equal(response.toJSON().exception, response.exception)
+      await assert.rejects(response.next(), error => error === reason)
+    }
+  })
+
+  test('ends when it is wrapped, and the wrapper is dropped before it has read', { timeout }, async () => {
+    for (const drop of [
+      response => Readable.from(response).destroy(),
+      response => ReadableStream.from(response).cancel(),
+      response => response[Symbol.asyncIterator]().return()
+    ]) {
+      const { own, response } = await stalled()
+      await drop(response)
+      while (own.stats().inFlight > 0) await turns(1)
+      assert.equal(own.stats().openStreams, 0)
+    }
+  })
+})
+
+for (const highWaterMark of [1, 100, 8192, 16384]) {
+  test(`a window of ${highWaterMark} bytes lets everything pass`, { timeout }, async () => {
+    const own = serve('script:app', { highWaterMark })
+    const steps = [start(), ...Array.from({ length: 50 }, () => part('x'.repeat(100))), body()]
+    for (const read of [response => collect(response), response => collect(response.stream())]) {
+      assert.equal((await read(await own.handleStream({ url: script(...steps) }))).length, 5_000)
+    }
+  })
+}

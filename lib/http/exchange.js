@@ -9,6 +9,7 @@
 const { Http2ServerRequest, Http2ServerResponse, constants: { NGHTTP2_INTERNAL_ERROR } } = require('node:http2')
 const { PythonHandlerError } = require('../errors.js')
 const { Headers } = require('../headers.js')
+const { Response } = require('../response.js')
 const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
 const { Failure } = require('./failure.js')
@@ -209,6 +210,8 @@ class Exchange {
     process.nextTick(uncork, res)
     res.on('error', ignore)
     res.on('drain', onResponseDrain)
+    // Also while the client takes nothing.
+    Response.onBroken(response, error => this.#fail(error))
     let length = 0
     for (;;) {
       const chunk = await response.next()
