@@ -98,8 +98,12 @@ class Call {
     const service = this.#service
     this.#id = service.environment.nextId()
     this.#trace = Trace.begin(this.#id, request)
+    if (signal !== undefined && signal.aborted) {
+      this.#finish('aborted', signal.reason)
+      this.#fail(signal.reason)
+      return
+    }
     try {
-      signal?.throwIfAborted?.()
       this.#request = request
       this.#streamed = streamed
       const crossing = cross(request, streamed)
@@ -108,7 +112,7 @@ class Call {
       service.admit(this, crossing)
     } catch (error) {
       this.#state = OVER
-      service.refuse(error, signal)
+      service.refuse(error)
       this.#trace?.end(error)
       throw error
     }

@@ -22,23 +22,28 @@ const LOADED = 9
 const STACK = 10
 /** Fields of an event: kind, id (low, high), a, text (start, end), body (start, length). */
 const STRIDE = 8
+/** Instead of a count: the loop's other work first. */
+const POSTPONED = -1
 /** Instead of an end or a length: the start is an index in the array of values. */
 const OWN = -1
 
-/** One for each environment, whatever number of copies of this module it has loaded. */
+/** One for each JavaScript context, whatever number of copies of this module it has loaded. */
 const kEnvironment = Symbol.for('@platformatic/python-node environment')
 
 class Environment {
   #calls = new Map()
+  #firstId
   /** The numbers of the batch that is delivered: shared with the native side, and with nobody else. */
   #fields
-  #lastId = 0
+  #lastId
   /** The watchdog that has warned of a stuck Python, while it is stuck. */
   stuckSince = null
 
   constructor (native) {
     this.native = native
-    this.#fields = native.attach((count, text, shared, values) => this.#deliver(count, text, shared, values))
+    const { fields, firstId } = native.attach((count, text, shared, values) => this.#deliver(count, text, shared, values))
+    this.#fields = fields
+    this.#firstId = this.#lastId = firstId
     // On the main thread this is the one event of every orderly end; workers end through their clean-up.
     if (isMainThread) process.on('exit', () => native.shutdown())
   }
@@ -113,6 +118,10 @@ class Environment {
   }
 
   #deliver (count, text, shared, values) {
+    if (count === POSTPONED) {
+      setImmediate(() => this.native.resume(this.#firstId))
+      return
+    }
     // Slices of one Buffer: transferring one would take the others away.
     if (shared !== undefined && count > 1) markAsUntransferable(shared.buffer)
     for (let at = 0; at < count * STRIDE; at += STRIDE) {

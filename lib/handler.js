@@ -86,6 +86,7 @@ class PythonHandler {
         const signal = signalOf(options)
         const call = new Call(this.#service, signal, resolve, reject, options === signal ? undefined : callbacksOf(options))
         call.submit(request, streamed)
+        if (signal?.aborted) giveBack(request, signal.reason)
       } catch (error) {
         giveBack(request, error)
         throw error
@@ -103,9 +104,10 @@ class PythonHandler {
     if (isWebSocket(request)) {
       throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', 'a WebSocket cannot be waited for: use handleStream or connect')
     }
-    const trace = Trace.begin(this.#service.environment.nextId(), request)
+    const id = this.#service.environment.nextId()
+    const trace = Trace.begin(id, request)
     try {
-      const answer = this.#wait(request)
+      const answer = this.#wait(id, request)
       trace?.head(answer.status)
       trace?.end()
       return Response.received(answer.status, answer.headers, answer.body, null)
@@ -115,7 +117,7 @@ class PythonHandler {
     }
   }
 
-  #wait (request) {
+  #wait (id, request) {
     const crossing = cross(request, false)
     this.#service.limits.check(crossing)
     const { head, count, body, more, extra } = crossing
@@ -124,7 +126,7 @@ class PythonHandler {
         'handleRequestSync takes a complete body: a stream could not be read while it waits')
     }
     const { handle, responseTimeout } = this.#service
-    const answer = handle.submitSync(head, count, body, extra, responseTimeout)
+    const answer = handle.submitSync(id, head, count, body, extra, responseTimeout)
     if (answer.code !== undefined) throw PythonHandlerError.fromNative(answer)
     return answer
   }

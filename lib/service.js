@@ -59,9 +59,9 @@ class Service {
   }
 
   /** A call has ended before it was admitted. */
-  refuse (error, signal) {
+  refuse (error) {
     if (error?.code === 'ERR_PYTHON_OVERLOADED') this.#rejected++
-    else this.#outcomes[signal?.aborted ? 'aborted' : 'failed']++
+    else this.#outcomes.failed++
   }
 
   enter () {

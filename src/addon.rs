@@ -148,8 +148,8 @@ impl PythonHandler {
     /// Imports the application; an event with this `id` tells the end.
     #[napi(catch_unwind)]
     pub fn load(&self, env: Env, id: f64) -> Result<()> {
-        let environment = Environment::current()?;
         let id = to_id(id);
+        let environment = Environment::of(id)?;
         environment.enter_pending(&env, id);
         let queue = Arc::clone(&environment.queue);
         self.handle.load(self.key as usize, self.options.clone(), move |result| {
@@ -174,8 +174,8 @@ impl PythonHandler {
     /// An event with this `id` tells when the application's startup has ended.
     #[napi(catch_unwind)]
     pub fn ready(&self, env: Env, id: f64) -> Result<()> {
-        let environment = Environment::current()?;
         let id = to_id(id);
+        let environment = Environment::of(id)?;
         environment.enter_pending(&env, id);
         let queue = Arc::clone(&environment.queue);
         self.handle.ready(self.key as usize, move |result| queue.push(id, Event::Loaded(result)));
@@ -185,8 +185,8 @@ impl PythonHandler {
     /// Takes no more requests and ends the lifespan; an event with this `id` tells how that went.
     #[napi(catch_unwind)]
     pub fn close(&self, env: Env, id: f64) -> Result<()> {
-        let environment = Environment::current()?;
         let id = to_id(id);
+        let environment = Environment::of(id)?;
         environment.enter_pending(&env, id);
         let queue = Arc::clone(&environment.queue);
         self.handle.unload(self.key as usize, move |result| queue.push(id, Event::Loaded(result)));
@@ -198,6 +198,7 @@ impl PythonHandler {
     pub fn submit_sync<'env>(
         &self,
         env: &'env Env,
+        id: f64,
         head: Unknown<'env>,
         headers: u32,
         body: Unknown<'env>,
@@ -211,9 +212,11 @@ impl PythonHandler {
             Ok(head) => head,
             Err(error) => return failure::object(env, &error),
         };
+        let id = to_id(id);
+        log::debug!("request {id}: accepted");
         let reply = Arc::new(SyncReply::default());
         let exchange = Exchange::new(
-            0,
+            id,
             self.key as usize,
             Mode::Buffered,
             Capabilities(0),
@@ -263,13 +266,38 @@ fn to_id(id: f64) -> u64 {
     id as u64
 }
 
-/// Connects this Node environment: `callback(count, text, shared, values)` gets what happens, with the returned array.
-/// Called once. See `src/js/events.rs`.
+/// A request in flight.
+fn request(id: f64) -> Result<Option<Arc<Exchange>>> {
+    let id = to_id(id);
+    Ok(Environment::of(id)?.request(id))
+}
+
+/// What an environment of `lib/` shares with this side.
+#[napi(object, object_from_js = false)]
+pub struct Attached<'env> {
+    /// The numbers of a batch.
+    pub fields: Unknown<'env>,
+    /// Its ids are above this one, and below the next environment's.
+    pub first_id: f64,
+}
+
+/// Connects this Node environment: `callback(count, text, shared, values)` gets what happens; a count of -1 asks for
+/// `resume` after Node's other work. Called once for each JavaScript context. See `src/js/events.rs`.
 #[napi(catch_unwind)]
-pub fn attach<'env>(env: &'env Env, callback: Unknown<'env>) -> Result<Unknown<'env>> {
-    let fields = Environment::attach(env, callback.raw())?;
+pub fn attach<'env>(env: &'env Env, callback: Unknown<'env>) -> Result<Attached<'env>> {
+    let (fields, first_id) = Environment::attach(env, callback.raw())?;
+    #[expect(clippy::cast_precision_loss, reason = "a multiple of 2^40")]
     // SAFETY: made in this call.
-    unsafe { Unknown::from_napi_value(env.raw(), fields) }
+    Ok(Attached {
+        fields: unsafe { Unknown::from_napi_value(env.raw(), fields)? },
+        first_id: first_id as f64,
+    })
+}
+
+/// Delivers what was postponed, to the environment with this first id.
+#[napi(catch_unwind)]
+pub fn resume(env: Env, first_id: f64) -> Result<()> {
+    Environment::of(to_id(first_id))?.resume(&env)
 }
 
 /// Gives a request to the application with this `key`. `more`: the body will be written. `mark`: bytes that may wait on
@@ -290,7 +318,8 @@ pub fn submit<'env>(
     more: bool,
     extra: Option<String>,
 ) -> Result<Option<Object<'env>>> {
-    let environment = Environment::current()?;
+    let id = to_id(id);
+    let environment = Environment::of(id)?;
     // SAFETY: all values belong to this call.
     let (head, body) =
         unsafe { (arguments::latin1(env.raw(), head.raw())?, arguments::bytes(env.raw(), body.raw())?) };
@@ -307,7 +336,6 @@ pub fn submit<'env>(
         _ => Mode::WebSocket,
     };
     let body = if more { None } else { Some(body.unwrap_or_default().into()) };
-    let id = to_id(id);
     log::debug!("request {id}: accepted");
     let exchange = Exchange::new(
         id,
@@ -328,7 +356,7 @@ pub fn submit<'env>(
 /// Adds to a request body, or sends a WebSocket message. False: wait for the drain event.
 #[napi(catch_unwind)]
 pub fn write(env: Env, id: f64, chunk: Unknown<'_>, text: bool) -> Result<bool> {
-    let Some(exchange) = Environment::current()?.request(to_id(id)) else { return Ok(true) };
+    let Some(exchange) = request(id)? else { return Ok(true) };
     // SAFETY: the chunk belongs to this call.
     let bytes = unsafe { arguments::bytes(env.raw(), chunk.raw())? }.unwrap_or_default();
     Ok(exchange.write(Message { text, bytes: bytes.into() }))
@@ -337,7 +365,7 @@ pub fn write(env: Env, id: f64, chunk: Unknown<'_>, text: bool) -> Result<bool> 
 /// The request body is complete.
 #[napi(catch_unwind)]
 pub fn end(id: f64) -> Result<()> {
-    if let Some(exchange) = Environment::current()?.request(to_id(id)) {
+    if let Some(exchange) = request(id)? {
         exchange.end();
     }
     Ok(())
@@ -346,7 +374,7 @@ pub fn end(id: f64) -> Result<()> {
 /// The reader took so many bytes of the response body.
 #[napi(catch_unwind)]
 pub fn consume(id: f64, bytes: f64) -> Result<()> {
-    if let Some(exchange) = Environment::current()?.request(to_id(id)) {
+    if let Some(exchange) = request(id)? {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -361,7 +389,9 @@ pub fn consume(id: f64, bytes: f64) -> Result<()> {
 /// the grace period. `code` and `reason` are a WebSocket's.
 #[napi(catch_unwind)]
 pub fn disconnect(env: Env, id: f64, cancel_now: bool, code: u16, reason: String) -> Result<()> {
-    if let Some(exchange) = Environment::current()?.remove(&env, to_id(id)) {
+    let id = to_id(id);
+    if let Some(exchange) = Environment::of(id)?.remove(&env, id) {
+        log::debug!("request {id}: disconnected");
         exchange.disconnect(Disconnect { code, reason }, cancel_now);
     }
     Ok(())
@@ -370,7 +400,8 @@ pub fn disconnect(env: Env, id: f64, cancel_now: bool, code: u16, reason: String
 /// Nobody waits any more for the event of a load, `ready` or `close` with this `id`.
 #[napi(catch_unwind)]
 pub fn forget(env: Env, id: f64) -> Result<()> {
-    Environment::current()?.forget_pending(&env, to_id(id));
+    let id = to_id(id);
+    Environment::of(id)?.forget_pending(&env, id);
     Ok(())
 }
 
@@ -391,8 +422,8 @@ pub fn probe() {
 /// Reads what the Python thread is doing; an event with this `id` tells, unless C code holds the GIL.
 #[napi(catch_unwind)]
 pub fn stack(id: f64) -> Result<()> {
-    let queue = Arc::clone(&Environment::current()?.queue);
     let id = to_id(id);
+    let queue = Arc::clone(&Environment::of(id)?.queue);
     stack::read(move |stack| queue.push(id, Event::Stack(stack)));
     Ok(())
 }

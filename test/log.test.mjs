@@ -14,7 +14,7 @@ test('the life of each request is shown, without bodies and header values', { ti
   assert.deepEqual([...lives.values()], [
     ['accepted', 'scope built', 'started', 'application returned'],
     ['accepted', 'scope built', 'started', "application raised <class 'LookupError'>"],
-    ['accepted', 'scope built', 'started', 'task cancelled', 'application cancelled'],
+    ['accepted', 'scope built', 'started', 'disconnected', 'task cancelled', 'application cancelled'],
     ['accepted', 'scope built', 'started', 'application returned']
   ])
   assert.doesNotMatch(stderr, /secret/)

@@ -44,9 +44,10 @@ describe('a client that leaves', () => {
     const request = new Request({ method: 'POST', url: '/read/partly' })
     const answer = handler.handleStream(request, controller)
     await request.write('half')
+    assert.equal(await seen('partly', 1), "['reads']")
     controller.abort()
     await assert.rejects(answer, { name: 'AbortError' })
-    assert.equal(await seen('partly', 1), "['ClientDisconnected']")
+    assert.equal(await seen('partly', 2), "['reads', 'ClientDisconnected']")
   })
 
   test('may be gone for long when the application answers', { timeout }, async () => {

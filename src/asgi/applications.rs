@@ -61,28 +61,41 @@ impl Applications {
         Some((application, half, head))
     }
 
-    /// Imports an application under a key and begins its lifespan.
+    /// Imports an application.
     ///
     /// # Errors
     /// What is wrong with the application or its module.
-    pub(super) fn load(
+    pub(super) fn import(
+        &self,
+        py: Python<'_>,
+        options: &ApplicationOptions,
+    ) -> Result<Py<PyAny>, HandlerError> {
+        let callable = self.loader.load(py, &options.docroot, &options.target)?;
+        exit::register();
+        if options.target.interface == "wsgi" {
+            return Ok(wsgi::adapt(py, &callable)?.unbind());
+        }
+        Ok(callable.unbind())
+    }
+
+    /// Takes an imported application under a key and begins its lifespan.
+    ///
+    /// # Errors
+    /// [`HandlerError::Internal`]; none is expected.
+    pub(super) fn begin(
         &self,
         py: Python<'_>,
         key: usize,
         options: ApplicationOptions,
+        callable: Py<PyAny>,
     ) -> Result<(), HandlerError> {
-        let mut callable = self.loader.load(py, &options.docroot, &options.target)?;
-        if options.target.interface == "wsgi" {
-            callable = wsgi::adapt(py, &callable)?;
-        }
-        exit::register();
         let internal = |error: PyErr| HandlerError::Internal(exception::describe(py, &error).traceback);
         let state = initial_state(py, options.state.as_deref()).map_err(internal)?;
         let extension = PyDict::new(py);
         extension.set_item(intern!(py, "docroot"), &options.docroot).map_err(internal)?;
         let lifespan = options.lifespan;
         let application = Arc::new(Application {
-            callable: callable.unbind(),
+            callable,
             state,
             extension: extension.unbind(),
             options,

@@ -58,6 +58,8 @@ pub(super) struct Connection {
     receivers: Waiters,
     senders: Waiters,
     task: Mutex<Option<Py<PyAny>>>,
+    /// That of the task, where it cannot be asked for it.
+    context: Mutex<Option<Py<PyAny>>>,
 }
 
 /// The error of a `send` that reaches nobody.
@@ -75,6 +77,7 @@ impl Connection {
             receivers: Waiters::default(),
             senders: Waiters::default(),
             task: Mutex::new(None),
+            context: Mutex::new(None),
         })
     }
 
@@ -126,7 +129,8 @@ impl Connection {
         let message = SentMessage::new(message)?;
         // Read before the lock is taken: reading runs Python code of the application's own classes.
         let (sent, is_done) = if self.is_websocket() {
-            let message = WebSocketSendMessage::extract(&message, py)?;
+            let is_open = matches!(&*self.protocol.lock(), Protocol::WebSocket(session) if session.is_open());
+            let message = WebSocketSendMessage::extract(&message, py, is_open)?;
             match &mut *self.protocol.lock() {
                 Protocol::WebSocket(session) => (session.send(&self.half, message)?, session.is_done()),
                 Protocol::Http(_) => (Sent::Done, false),
@@ -186,6 +190,13 @@ impl Connection {
         drop(earlier);
     }
 
+    /// Notes the context of the task, before 3.12.
+    pub(super) fn set_context(&self, context: Option<Py<PyAny>>) {
+        if context.is_some() {
+            *self.context.lock() = context;
+        }
+    }
+
     /// The client has gone. Whoever waits is woken; the task is cancelled after the grace period, or now.
     pub(super) fn disconnect(self: &Arc<Self>, py: Python<'_>, cancel_now: bool) -> PyResult<()> {
         self.wake(py)?;
@@ -212,7 +223,14 @@ impl Connection {
     pub(super) fn task_done(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
         let ending = match task.call_method0(intern!(py, "exception")) {
             Ok(none) if none.is_none() => Ending::Returned,
-            Ok(raised) => Ending::Raised(PyErr::from_value(raised)),
+            Ok(raised) => {
+                if self.context.lock().is_none()
+                    && let Ok(context) = task.call_method0(intern!(py, "get_context"))
+                {
+                    self.set_context(Some(context.unbind()));
+                }
+                Ending::Raised(PyErr::from_value(raised))
+            }
             // A cancelled task raises CancelledError here.
             Err(_) if task.call_method0(intern!(py, "cancelled"))?.is_truthy()? => Ending::Cancelled,
             Err(error) => return Err(error),
@@ -225,6 +243,7 @@ impl Connection {
     pub(super) fn ended(&self, py: Python<'_>, ending: Ending) {
         let task = self.task.lock().take();
         drop(task);
+        let context = self.context.lock().take();
         let id = self.half.id;
         let unfinished = match &mut *self.protocol.lock() {
             Protocol::Http(response) => match response.abandon() {
@@ -266,7 +285,12 @@ impl Connection {
                     let ours = self.half.is_disconnected() && comes_from_disconnect(py, &raised)
                         || exit::has_begun() && raised.is_instance_of::<pyo3::exceptions::PySystemExit>(py);
                     if !ours {
-                        exception::log(py, "exception in an ASGI application after its response", &raised);
+                        exception::log_in(
+                            py,
+                            context.as_ref().map(|context| context.bind(py)),
+                            "exception in an ASGI application after its response",
+                            &raised,
+                        );
                     }
                     return;
                 }
@@ -305,13 +329,13 @@ fn is_from_disconnect(py: Python<'_>, raised: &PyErr, depth: usize) -> bool {
         if exception.is_instance_of::<ClientDisconnected>() {
             return true;
         }
-        // A group of tasks: if each of them ended so.
+        // A group of tasks: if one of them ended so, the others were cancelled or failed for its sake.
         if let Ok(members) =
             exception.getattr("exceptions").and_then(|members| members.extract::<Vec<Py<PyAny>>>())
             && !members.is_empty()
         {
             return depth > 0
-                && members.into_iter().all(|member| {
+                && members.into_iter().any(|member| {
                     is_from_disconnect(py, &PyErr::from_value(member.into_bound(py)), depth - 1)
                 });
         }

@@ -31,8 +31,8 @@ use super::websocket::WebSocketConnectionScope;
 use crate::error::HandlerError;
 use crate::exchange::{AppHalf, Exchange, LoopMessage, LoopQueue, Mode, RequestHead};
 use crate::python::awaitable::{Awaitable, Done};
-use crate::python::exception;
 use crate::python::task::{Started, TaskStarter};
+use crate::python::{exception, exit};
 
 /// Messages taken in one pass, so that the loop's other work gets its turn.
 const BATCH: usize = 256;
@@ -67,8 +67,20 @@ pub(super) struct EventLoop {
     applications: Applications,
     held: Mutex<Vec<Arc<Connection>>>,
     release_scheduled: AtomicBool,
+    /// Applications to import while the loop does not run.
+    imports: Mutex<Vec<Import>>,
     stopping: AtomicBool,
 }
+
+/// An application that is to be imported.
+struct Import {
+    key: usize,
+    options: ApplicationOptions,
+    tell: TellLoaded,
+}
+
+/// Told whether an application was loaded.
+pub(super) type TellLoaded = Box<dyn FnOnce(Result<(), HandlerError>) + Send>;
 
 #[pyfunction]
 fn drain(py: Python<'_>) {
@@ -135,6 +147,7 @@ impl EventLoop {
             connections: Mutex::default(),
             held: Mutex::default(),
             release_scheduled: AtomicBool::new(false),
+            imports: Mutex::default(),
             stopping: AtomicBool::new(false),
         };
         if EVENT_LOOP.set(created).is_err() {
@@ -161,6 +174,7 @@ impl EventLoop {
                     return;
                 }
             }
+            self.import(py);
         }
     }
 
@@ -262,7 +276,7 @@ impl EventLoop {
             return Ok(());
         }
         match self.tasks.start(py, awaitable) {
-            Ok(Started::Task(task)) => self.follow(py, connection, task),
+            Ok(Started::Task(task, context)) => self.follow(py, connection, task, context),
             Ok(Started::Raised(error)) | Err(error) => {
                 connection.ended(py, Ending::Raised(error));
                 Ok(())
@@ -271,8 +285,15 @@ impl EventLoop {
     }
 
     /// Keeps a task until it ends: asyncio itself holds tasks weakly.
-    fn follow(&self, py: Python<'_>, connection: Arc<Connection>, task: Py<PyAny>) -> PyResult<()> {
+    fn follow(
+        &self,
+        py: Python<'_>,
+        connection: Arc<Connection>,
+        task: Py<PyAny>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         let task = task.into_bound(py);
+        connection.set_context(context);
         log::debug!("request {}: started", connection.exchange().id);
         if task.call_method0(intern!(py, "done"))?.is_truthy()? {
             return connection.task_done(py, &task);
@@ -345,40 +366,73 @@ impl EventLoop {
     }
 
     /// Imports an application under a key and begins its lifespan.
-    pub(super) fn load(
-        &self,
-        py: Python<'_>,
-        key: usize,
-        options: ApplicationOptions,
-    ) -> Result<(), HandlerError> {
+    ///
+    /// The loop is left for the import, as it does not run yet where uvicorn imports: modules call `asyncio.run`, and Django's
+    /// ORM refuses to work within a running loop.
+    pub(super) fn load(&self, py: Python<'_>, key: usize, options: ApplicationOptions, tell: TellLoaded) {
         if options.event_loop != "auto" && options.event_loop != self.kind {
-            return Err(HandlerError::EventLoop {
+            tell(Err(HandlerError::EventLoop {
                 wanted: options.event_loop,
                 running: self.kind,
                 reason: self.uvloop_error.clone(),
-            });
+            }));
+            return;
         }
-        self.applications.load(py, key, options)
+        self.imports.lock().push(Import { key, options, tell });
+        if let Err(error) = self.event_loop.call_method0(py, intern!(py, "stop")) {
+            exception::log(py, "internal error in python-node while loading", &error);
+        }
+    }
+
+    /// Imports what is to be imported. The rest of each load is done in the loop again.
+    fn import(&self, py: Python<'_>) {
+        let imports = std::mem::take(&mut *self.imports.lock());
+        if imports.is_empty() {
+            return;
+        }
+        for Import { key, options, tell } in imports {
+            let imported = self.applications.import(py, &options);
+            self.queue.push(LoopMessage::Call(Box::new(move || {
+                tell(imported.and_then(|callable| {
+                    Python::attach(|py| Self::get().applications.begin(py, key, options, callable))
+                }));
+            })));
+        }
+        // `asyncio.run` leaves the thread without one.
+        let set = py
+            .import("asyncio")
+            .and_then(|asyncio| asyncio.call_method1("set_event_loop", (&self.event_loop,)));
+        if let Err(error) = set {
+            exception::log(py, "internal error in python-node while loading", &error);
+        }
     }
 
     /// Starts a task outside of a request.
     pub(super) fn start_task(&self, py: Python<'_>, awaitable: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         match self.tasks.start(py, awaitable)? {
-            Started::Task(task) => Ok(task),
+            Started::Task(task, _) => Ok(task),
             Started::Raised(error) => Err(error),
         }
     }
 
-    /// Cancels what runs, lets the lifespans end, waits for all within the limit, and stops the loop.
-    pub(super) fn stop(&self, py: Python<'_>, limit: Duration) {
+    /// Cancels what runs, lets the lifespans end, waits for all within the time that is left, and stops the loop.
+    pub(super) fn stop(&self, py: Python<'_>) {
         self.stopping.store(true, Ordering::Release);
+        let limit = exit::answered();
         let tasks = || -> PyResult<()> {
             let lifespans = self.applications.take_lifespans();
             let lifespan_tasks: Vec<Py<PyAny>> =
                 lifespans.iter().filter_map(|lifespan| lifespan.task(py)).collect();
             let shut_down = PyCFunction::new_closure(py, None, None, move |arguments, _| {
                 for lifespan in &lifespans {
-                    lifespan.stop(arguments.py(), Box::new(|_, _| {}));
+                    lifespan.stop(
+                        arguments.py(),
+                        Box::new(|py, result| {
+                            if let Err(error) = result {
+                                exception::log_message(py, &error.to_string());
+                            }
+                        }),
+                    );
                 }
             })?;
             let code = CString::new(include_str!("stop.py"))?;

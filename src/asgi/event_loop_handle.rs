@@ -153,8 +153,7 @@ impl EventLoopHandle {
     ) {
         let reply = Reply { tell: Some(Box::new(tell)), handle: Arc::clone(self) };
         self.call(move |py| {
-            let result = EventLoop::get().load(py, key, options);
-            reply.tell(result);
+            EventLoop::get().load(py, key, options, Box::new(move |result| reply.tell(result)));
         });
     }
 
@@ -217,11 +216,11 @@ impl EventLoopHandle {
         });
     }
 
-    fn stopper(&self) -> impl Fn(Duration) + Send + Sync + 'static {
+    fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
         let queue = Arc::clone(&self.queue);
-        move |limit| {
+        move || {
             queue.push(LoopMessage::Call(Box::new(move || {
-                Python::attach(|py| EventLoop::get().stop(py, limit));
+                Python::attach(|py| EventLoop::get().stop(py));
             })));
         }
     }

@@ -230,6 +230,12 @@ impl Lifespan {
             LifespanSendMessage::ShutdownFailed(message) => Err(HandlerError::Shutdown(message)),
             _ => Ok(()),
         };
+        if let Err(error @ HandlerError::Shutdown(_)) = &result
+            && stopped.is_empty()
+        {
+            // Nobody has asked for it: the application has failed while it served.
+            crate::python::exception::log_message(py, &error.to_string());
+        }
         for tell in started.into_iter().chain(stopped) {
             tell(py, result.clone());
         }

@@ -24,6 +24,11 @@ impl Session {
         Self { order: order::WebSocket::Connecting, connect_given: false, held: None, closed: None }
     }
 
+    /// Whether it is accepted, and neither closed nor refused.
+    pub(super) fn is_open(&self) -> bool {
+        self.order == order::WebSocket::Open
+    }
+
     /// Whether it is closed or refused.
     pub(super) fn is_done(&self) -> bool {
         self.order == order::WebSocket::Done
@@ -59,7 +64,7 @@ impl Session {
         if half.is_disconnected() {
             return Err(disconnected());
         }
-        let was_open = self.order == order::WebSocket::Open;
+        let was_open = self.is_open();
         match self.order.step(message.order()) {
             Step::Next(next) => self.order = next,
             Step::Ignored | Step::Refused => {

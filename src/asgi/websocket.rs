@@ -79,13 +79,11 @@ impl WebSocketReceiveMessage {
             Self::Connect => dict.set_item(intern!(py, "type"), intern!(py, "websocket.connect"))?,
             Self::Receive(Message { text, bytes }) => {
                 dict.set_item(intern!(py, "type"), intern!(py, "websocket.receive"))?;
-                // Both keys, one of them None: applications read either with `[]`.
+                // One of the two keys, as uvicorn: applications tell the kinds apart by a KeyError too.
                 if *text {
-                    dict.set_item(intern!(py, "bytes"), py.None())?;
                     dict.set_item(intern!(py, "text"), PyString::new(py, &String::from_utf8_lossy(bytes)))?;
                 } else {
                     dict.set_item(intern!(py, "bytes"), PyBytes::new(py, bytes))?;
-                    dict.set_item(intern!(py, "text"), py.None())?;
                 }
             }
             Self::Disconnect(Disconnect { code, reason }) => {
@@ -126,11 +124,11 @@ pub(super) enum WebSocketSendMessage {
 }
 
 impl WebSocketSendMessage {
-    /// Reads what the application passed to `send`.
+    /// Reads what the application passed to `send`; `is_open`: it has accepted.
     ///
     /// # Errors
     /// `TypeError` or `ValueError` that says which part is wrong.
-    pub(super) fn extract(message: &SentMessage<'_, '_>, py: Python<'_>) -> PyResult<Self> {
+    pub(super) fn extract(message: &SentMessage<'_, '_>, py: Python<'_>, is_open: bool) -> PyResult<Self> {
         let kind = message.kind()?;
         if is(&kind, intern!(py, "websocket.send"))? {
             let bytes = message.bytes(intern!(py, "bytes"))?;
@@ -145,9 +143,16 @@ impl WebSocketSendMessage {
             return accept(message, py);
         }
         if is(&kind, intern!(py, "websocket.close"))? {
+            let [code, reason] = [intern!(py, "code"), intern!(py, "reason")];
+            if !is_open {
+                // No frame carries them: a refusal is a 403 whatever they are. FastAPI's reason is a list.
+                let code = message.integer(code).ok().flatten().and_then(|code| u16::try_from(code).ok());
+                let reason = message.text(reason).ok().flatten();
+                return Ok(Self::Close { code: code.unwrap_or(1000), reason: reason.unwrap_or_default() });
+            }
             return Ok(Self::Close {
-                code: close_code(message.integer(intern!(py, "code"))?.unwrap_or(1000))?,
-                reason: close_reason(message.text(intern!(py, "reason"))?.unwrap_or_default())?,
+                code: close_code(message.integer(code)?.unwrap_or(1000))?,
+                reason: close_reason(message.text(reason)?.unwrap_or_default())?,
             });
         }
         if is(&kind, intern!(py, "websocket.http.response.start"))? {

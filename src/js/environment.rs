@@ -1,26 +1,42 @@
 //! One Node environment: the main thread, or a worker. Its queue, its requests in flight, its thread-safe function.
 //!
-//! Lives in a thread-local of its JS thread, from `attach` to the environment's clean-up. The thread-safe
+//! Lives in a thread-local of its JS thread, from `attach` to the environment's clean-up. A thread has more than one
+//! where JavaScript runs in several contexts (`node:vm`, jest), each with its own copy of `lib/`: the ids of
+//! requests say whose they are. The thread-safe
 //! function is called by the Python thread with the queue's lock held, and the clean-up closes the queue
 //! under the same lock before Node frees the function.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::c_void;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use napi::sys;
 use napi::{Env, Error, Result, Status};
 
 use super::events::{EventWriter, Fields};
-use crate::exchange::{CompletionQueue, Disconnect, Exchange, ExchangeId, Signal};
+use crate::exchange::{CompletionQueue, Disconnect, Event, Exchange, ExchangeId, Signal};
 
 thread_local! {
-    static ENVIRONMENT: RefCell<Option<Rc<Environment>>> = const { RefCell::new(None) };
+    static ENVIRONMENTS: RefCell<Vec<Option<Rc<Environment>>>> = const { RefCell::new(Vec::new()) };
 }
+
+/// The bits of an id below those that say whose it is (`lib/environment.js`).
+const ID_BITS: u32 = 40;
+
+/// So long may events be delivered before Node's other work gets its turn. An application that sends without
+/// pause would hold the event loop for a second: Node calls a thread-safe function again and again in one turn.
+const TURN: Duration = Duration::from_millis(2);
+
+/// So many deliveries in a row are not asked how long they took: those of a loop that turns in between are quick.
+const FREE: u32 = 4;
+
+/// Instead of a count: go on in a turn of its own.
+const POSTPONED: i32 = -1;
 
 /// See the module.
 pub(crate) struct Environment {
@@ -34,6 +50,10 @@ pub(crate) struct Environment {
     pending: RefCell<HashSet<ExchangeId>>,
     /// Requests and loads that keep Node's event loop alive.
     in_flight: Cell<usize>,
+    /// What was taken from the queue and not delivered yet.
+    backlog: RefCell<VecDeque<(ExchangeId, Event)>>,
+    /// Deliveries since a turn of the loop is known to have begun, and when that was.
+    deliveries: Cell<(u32, Instant)>,
 }
 
 struct FunctionSignal(sys::napi_threadsafe_function);
@@ -79,29 +99,35 @@ impl Hasher for IdHasher {
     }
 }
 
-/// A slot for the queue's signal: the queue has to exist before the function that drains it.
+/// What the environment's clean-up needs.
 struct Context {
+    index: usize,
     queue: Arc<CompletionQueue>,
 }
 
 impl Environment {
-    /// The environment of this thread.
+    /// The environment of this thread whose request has this id.
     ///
     /// # Errors
     /// `attach` was not called.
-    pub(crate) fn current() -> Result<Rc<Self>> {
-        ENVIRONMENT.with_borrow(Clone::clone).ok_or_else(|| {
+    pub(crate) fn of(id: ExchangeId) -> Result<Rc<Self>> {
+        Self::at(usize::try_from(id >> ID_BITS).unwrap_or(usize::MAX))
+    }
+
+    fn at(index: usize) -> Result<Rc<Self>> {
+        ENVIRONMENTS.with_borrow(|all| all.get(index).cloned().flatten()).ok_or_else(|| {
             Error::new(Status::GenericFailure, "this environment is not attached, or is closing")
         })
     }
 
-    /// Makes this thread's environment; `callback(count, text, shared, values)` gets its batches, whose numbers are in
-    /// the array that this returns.
+    /// Makes an environment of this thread; `callback(count, text, shared, values)` gets its batches. Returns the array
+    /// that their numbers are in, and the first of its ids.
     ///
     /// # Errors
     /// What Node-API says.
-    pub(crate) fn attach(env: &Env, callback: sys::napi_value) -> Result<sys::napi_value> {
+    pub(crate) fn attach(env: &Env, callback: sys::napi_value) -> Result<(sys::napi_value, ExchangeId)> {
         let raw = env.raw();
+        let index = ENVIRONMENTS.with_borrow(Vec::len);
         let check = |status: sys::napi_status| {
             if status == sys::Status::napi_ok {
                 Ok(())
@@ -127,17 +153,17 @@ impl Environment {
                 1,
                 ptr::null_mut(),
                 None,
-                ptr::null_mut(),
+                ptr::without_provenance_mut(index),
                 Some(deliver),
                 &raw mut function,
             ))?;
             check(sys::napi_unref_threadsafe_function(raw, function))?;
         }
         let queue = Arc::new(CompletionQueue::new(Box::new(FunctionSignal(function))));
-        let context = Box::into_raw(Box::new(Context { queue: Arc::clone(&queue) }));
+        let context = Box::into_raw(Box::new(Context { index, queue: Arc::clone(&queue) }));
         // SAFETY: Node calls the hook once, on this thread, before it frees the function (hooks run last-in first-out).
         check(unsafe { sys::napi_add_env_cleanup_hook(raw, Some(clean_up), context.cast()) })?;
-        ENVIRONMENT.set(Some(Rc::new(Self {
+        let environment = Rc::new(Self {
             queue,
             function,
             callback: reference,
@@ -145,8 +171,11 @@ impl Environment {
             requests: RefCell::default(),
             pending: RefCell::default(),
             in_flight: Cell::new(0),
-        })));
-        Ok(array)
+            backlog: RefCell::default(),
+            deliveries: Cell::new((0, Instant::now())),
+        });
+        ENVIRONMENTS.with_borrow_mut(|all| all.push(Some(environment)));
+        Ok((array, (index as ExchangeId) << ID_BITS))
     }
 
     /// Something besides a request begins that ends with an event.
@@ -201,31 +230,74 @@ impl Environment {
         Some(exchange)
     }
 
-    /// Hands everything that waits to JavaScript.
+    /// Hands everything that waits to JavaScript, or what there is time for in this turn of Node's loop.
     fn deliver(&self, env: &Env) -> Result<()> {
-        let mut batch = Vec::new();
-        self.queue.drain(&mut batch);
-        if batch.is_empty() {
-            return Ok(());
+        let (count, since) = self.deliveries.get();
+        if count >= FREE && since.elapsed() >= TURN {
+            return self.postpone(env);
         }
+        self.deliveries.set((count + 1, since));
+        self.hand_over(env)
+    }
+
+    /// A turn of the loop has begun that was asked for.
+    ///
+    /// # Errors
+    /// What Node-API says.
+    pub(crate) fn resume(&self, env: &Env) -> Result<()> {
+        self.deliveries.set((1, Instant::now()));
+        self.hand_over(env)
+    }
+
+    fn hand_over(&self, env: &Env) -> Result<()> {
+        let started = Instant::now();
+        let mut backlog = self.backlog.take();
+        let mut is_drained = false;
+        loop {
+            if backlog.is_empty() {
+                if is_drained {
+                    return Ok(());
+                }
+                is_drained = true;
+                let mut batch = Vec::new();
+                self.queue.drain(&mut batch);
+                backlog = batch.into();
+                continue;
+            }
+            if started.elapsed() >= TURN {
+                self.backlog.replace(backlog);
+                return self.postpone(env);
+            }
+            self.hand_over_batch(env, &mut backlog)?;
+        }
+    }
+
+    /// At most one array of events.
+    fn hand_over_batch(&self, env: &Env, backlog: &mut VecDeque<(ExchangeId, Event)>) -> Result<()> {
         let mut ended = 0;
         let mut writer = EventWriter::new(env, &self.fields);
-        for (id, event) in batch {
+        while !writer.is_full()
+            && let Some((id, event)) = backlog.pop_front()
+        {
             let is_known = event.is_last()
                 && (self.requests.borrow_mut().remove(&id).is_some()
                     || self.pending.borrow_mut().remove(&id));
             if is_known {
                 ended += 1;
             }
-            if writer.is_full() {
-                self.call(env, &writer.finish()?)?;
-                writer = EventWriter::new(env, &self.fields);
-            }
             writer.push(id, event)?;
         }
         let called = self.call(env, &writer.finish()?);
         self.leave(env, ended);
         called
+    }
+
+    /// JavaScript calls [`Self::resume`] after Node's other work. Until then the queue signals no more.
+    fn postpone(&self, env: &Env) -> Result<()> {
+        let mut count = ptr::null_mut();
+        // SAFETY: `env` is that of the running call.
+        unsafe { sys::napi_create_int32(env.raw(), POSTPONED, &raw mut count) };
+        self.call(env, &[count])
     }
 
     fn call(&self, env: &Env, arguments: &[sys::napi_value]) -> Result<()> {
@@ -253,11 +325,11 @@ impl Environment {
     }
 }
 
-/// Called by Node on the JS thread, once for each signal.
+/// Called by Node on the JS thread, once for each signal. The context is the environment's index, not a pointer.
 unsafe extern "C" fn deliver(
     env: sys::napi_env,
     _callback: sys::napi_value,
-    _context: *mut c_void,
+    context: *mut c_void,
     _data: *mut c_void,
 ) {
     if env.is_null() {
@@ -266,7 +338,7 @@ unsafe extern "C" fn deliver(
     // A panic must not cross into Node: the requests of the batch are then answered by their timeouts.
     let delivered = std::panic::catch_unwind(|| {
         let env = Env::from_raw(env);
-        Environment::current().and_then(|environment| environment.deliver(&env))
+        Environment::at(context.addr()).and_then(|environment| environment.deliver(&env))
     });
     match delivered {
         Ok(Ok(())) => {}
@@ -283,7 +355,8 @@ unsafe extern "C" fn clean_up(context: *mut c_void) {
     let context = unsafe { Box::from_raw(context.cast::<Context>()) };
     let cleaned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         context.queue.close();
-        let environment = ENVIRONMENT.take();
+        let environment =
+            ENVIRONMENTS.with_borrow_mut(|all| all.get_mut(context.index).and_then(Option::take));
         if let Some(environment) = environment {
             let requests = std::mem::take(&mut *environment.requests.borrow_mut());
             for exchange in requests.into_values() {

@@ -1,7 +1,7 @@
 //! A Python exception as plain data, fit to leave the Python thread.
 
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyDict, PyList};
 
 use crate::error::PythonException;
 
@@ -34,14 +34,35 @@ fn format(py: Python<'_>, error: &PyErr) -> PyResult<String> {
 /// Reports an exception that no caller can be told of (after the response, or nobody waits) where a
 /// Python user looks: the logger `python_node`, which prints to stderr unless configured otherwise.
 pub(crate) fn log(py: Python<'_>, message: &str, error: &PyErr) {
+    log_in(py, None, message, error);
+}
+
+/// The same in the context of a task: what its middleware has set there, a request's id for one, is seen by filters.
+pub(crate) fn log_in(py: Python<'_>, context: Option<&Bound<'_, PyAny>>, message: &str, error: &PyErr) {
     let report = || -> PyResult<()> {
-        let logger = py.import("logging")?.call_method1("getLogger", ("python_node",))?;
-        let options = pyo3::types::PyDict::new(py);
+        let log = py.import("logging")?.call_method1("getLogger", ("python_node",))?.getattr("error")?;
+        let options = PyDict::new(py);
         options.set_item("exc_info", (error.get_type(py), error.value(py), error.traceback(py)))?;
-        logger.call_method("error", (message,), Some(&options))?;
+        match context {
+            Some(context) => context.call_method("run", (log, message), Some(&options))?,
+            None => log.call((message,), Some(&options))?,
+        };
         Ok(())
     };
     if let Err(failure) = report() {
         ::log::error!("cannot log an exception of the application: {failure}");
+    }
+}
+
+/// The same for a message without an exception.
+pub(crate) fn log_message(py: Python<'_>, message: &str) {
+    let report = || -> PyResult<()> {
+        py.import("logging")?
+            .call_method1("getLogger", ("python_node",))?
+            .call_method1("error", ("%s", message))?;
+        Ok(())
+    };
+    if let Err(failure) = report() {
+        ::log::error!("cannot log: {message}: {failure}");
     }
 }

@@ -26,6 +26,32 @@ pub(crate) fn start(executable: &str) -> Result<(), String> {
     }
 }
 
+/// Whether `python3` would run in its UTF-8 mode here (PEP 540): it is asked for, or the locale is that of C, as under
+/// Docker, systemd and cron. An interpreter that is embedded is not asked this by CPython itself.
+fn wants_utf8() -> bool {
+    match std::env::var("PYTHONUTF8").as_deref() {
+        Ok("1") => true,
+        Ok("0") => false,
+        _ => is_c_locale(),
+    }
+}
+
+#[cfg(unix)]
+fn is_c_locale() -> bool {
+    // SAFETY: sets what CPython is about to set in the same way; the name belongs to libc until the next call, and is
+    // read before that. A locale that is not installed is none: C's stays.
+    unsafe {
+        libc::setlocale(libc::LC_CTYPE, c"".as_ptr());
+        let name = libc::setlocale(libc::LC_CTYPE, std::ptr::null());
+        !name.is_null() && matches!(CStr::from_ptr(name).to_bytes(), b"C" | b"POSIX")
+    }
+}
+
+#[cfg(not(unix))]
+fn is_c_locale() -> bool {
+    false
+}
+
 /// 3.14 and later (PEP 741).
 fn start_configured(create: *mut c_void, executable: &str) -> Result<(), String> {
     type Config = *mut c_void;
@@ -64,6 +90,9 @@ fn start_configured(create: *mut c_void, executable: &str) -> Result<(), String>
         if config.is_null() {
             return Err("out of memory".to_owned());
         }
+        // Said as far as the version knows them: the locale is the user's, as for the executable.
+        set_int(config, c"configure_locale".as_ptr(), 1);
+        set_int(config, c"utf8_mode".as_ptr(), i64::from(wants_utf8()));
         // PyInitConfig starts from the isolated configuration; the environment and the user's
         // site-packages count here, as they do for the executable itself.
         let failed = set_int(config, c"isolated".as_ptr(), 0) < 0
@@ -95,6 +124,12 @@ fn start_named(executable: &str) -> Result<(), String> {
     };
     let wide: Vec<libc::wchar_t> =
         executable.chars().map(|character| character as libc::wchar_t).chain([0]).collect();
+    if let Some(utf8_mode) = symbol::find(c"Py_UTF8Mode")
+        && wants_utf8()
+    {
+        // SAFETY: `int Py_UTF8Mode` in every version that has it, read by `Py_InitializeEx` on this thread.
+        unsafe { *utf8_mode.cast::<c_int>() = 1 };
+    }
     // CPython keeps the pointer for the life of the process.
     let wide: &'static [libc::wchar_t] = wide.leak();
     // SAFETY: the type is that of `void Py_SetProgramName(const wchar_t *)`, the text ends with 0 and is

@@ -61,8 +61,8 @@ impl FirstStep {
 
 /// A task that was started.
 pub(crate) enum Started {
-    /// It runs, or has ended with its first step.
-    Task(Py<PyAny>),
+    /// It runs, or has ended with its first step; its context where it cannot be asked for that (before 3.12).
+    Task(Py<PyAny>, Option<Py<PyAny>>),
     /// It raised what asyncio passes through (`SystemExit`, `KeyboardInterrupt`) in its first step.
     Raised(PyErr),
 }
@@ -113,7 +113,7 @@ impl TaskStarter {
             if self.is_coroutine(&awaitable) { awaitable } else { self.wrap.bind(py).call1((awaitable,))? };
         let Some(Catcher { event_loop, first_step }) = &self.catcher else {
             return match self.class.bind(py).call((coroutine,), Some(self.options.bind(py))) {
-                Ok(task) => Ok(Started::Task(task.unbind())),
+                Ok(task) => Ok(Started::Task(task.unbind(), None)),
                 Err(error) => Ok(Started::Raised(error)),
             };
         };
@@ -135,15 +135,15 @@ impl TaskStarter {
                 first
             }
         };
-        let stepped = match first {
-            Some(Call { callback, context: Some(context), .. }) => {
-                context.bind(py).call_method1(intern!(py, "run"), (callback,))
-            }
-            Some(Call { callback, context: None, .. }) => callback.bind(py).call0(),
-            None => return Ok(Started::Task(task.unbind())),
+        let Some(Call { callback, context, .. }) = first else {
+            return Ok(Started::Task(task.unbind(), None));
+        };
+        let stepped = match &context {
+            Some(context) => context.bind(py).call_method1(intern!(py, "run"), (callback,)),
+            None => callback.bind(py).call0(),
         };
         match stepped {
-            Ok(_) => Ok(Started::Task(task.unbind())),
+            Ok(_) => Ok(Started::Task(task.unbind(), context)),
             Err(error) => {
                 // The task holds the same exception: mark it as seen, so that asyncio does not report it again.
                 let _ = task.call_method0(intern!(py, "exception"));
