@@ -1,0 +1,74 @@
+// What the process brings along: its locale, its environment, other JavaScript contexts, pools that nobody closes. Each in a
+// process of its own.
+
+import assert from 'node:assert/strict'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { docroot, serve, timeout } from './fixtures.mjs'
+import { runFixture } from './processes.mjs'
+
+const directory = mkdtempSync(path.join(tmpdir(), 'python-node-process-'))
+after(() => rmSync(directory, { recursive: true, force: true }))
+
+/** No locale, as under Docker, systemd and cron. */
+const BARE = { LANG: undefined, LC_ALL: undefined, LC_CTYPE: undefined, PYTHONIOENCODING: undefined, PYTHONUTF8: undefined }
+
+const ask = (root, target, url, env = {}) => runFixture('one-request.mjs', [root, target, url], { env })
+
+for (const [what, env] of [
+  ['no locale', BARE], ['the locale C', { ...BARE, LC_ALL: 'C' }], ['a locale that is not installed', { ...BARE, LC_ALL: 'xx_XX.UTF-8' }],
+  ['PYTHONUTF8=1', { ...BARE, LC_ALL: 'C.UTF-8', PYTHONUTF8: '1' }]
+]) {
+  test(`Python speaks UTF-8 with ${what}, as python3 does`, { timeout }, async () => {
+    const root = path.join(directory, `grün ✓ ${what}`)
+    cpSync(path.join(docroot, 'at_import.py'), path.join(root, 'at_import.py'))
+    const { ended, stdout, stderr } = await ask(root, 'at_import:app', '/print', env)
+    assert.equal(ended, 0, stderr)
+    const [printed, facts] = stdout.split('\n')
+    assert.equal(printed, 'grün ✓')
+    const { filesystem, utf8, stdout: encoding } = JSON.parse(facts)
+    assert.deepEqual({ filesystem, utf8, encoding }, { filesystem: 'utf-8', utf8: 1, encoding: 'utf-8' })
+  })
+}
+
+test('PYTHONUTF8=0 is obeyed', { timeout }, async () => {
+  const { stdout, stderr } = await ask(docroot, 'at_import:app', '/print', { ...BARE, LC_ALL: 'C.UTF-8', PYTHONUTF8: '0' })
+  assert.equal(JSON.parse(stdout.split('\n')[1] ?? stderr).utf8, 0)
+})
+
+// Scenario: modules that call asyncio.run at their top, and Django's ORM in ready(), were refused: a loop ran.
+test('no event loop runs while an application is imported, and the same one after as before', { timeout }, async () => {
+  const { value, loop } = JSON.parse((await serve('at_import:app').handleRequest({ url: '/' })).body)
+  assert.deepEqual({ value, loop }, { value: 42, loop: true })
+})
+
+// Scenario: the workers lived on for ever, and held the pipes of the process.
+for (const kind of process.platform === 'win32' ? ['spawn'] : ['fork', 'spawn']) {
+  test(`a ProcessPoolExecutor that nobody closes ends with the process: ${kind}`, { timeout }, async () => {
+    // Ended as well: whoever holds stdout.
+    const { ended, stdout, stderr, milliseconds } = await ask(docroot, 'pools:app', `/${kind}`)
+    assert.deepEqual({ ended, stderr }, { ended: 0, stderr: '' })
+    assert.throws(() => process.kill(Number(stdout), 0), { code: 'ESRCH' })
+    assert.ok(milliseconds < 10_000, `${milliseconds} ms`)
+  })
+}
+
+// Scenario: jest --runInBand. The context that came first heard of nothing any more.
+test('several JavaScript contexts of a thread each get their own answers', { timeout }, async () => {
+  const { ended, stdout, stderr } = await runFixture('contexts.mjs', [])
+  assert.equal(ended, 0, stderr)
+  assert.equal(stdout.match(/^200$/gm).length, 6)
+})
+
+test('a shutdown of a lifespan has most of shutdownTimeout', { timeout }, async () => {
+  const { ended, stdout, stderr } = await runFixture('lifespan.mjs', ['long_shutdown', 'leave'])
+  assert.equal(ended, 0, stderr)
+  assert.match(stdout, /shutdown complete/)
+})
+
+test('a shutdown that fails at the end of the process is told of', { timeout }, async () => {
+  const { stderr } = await runFixture('lifespan.mjs', ['shutdown_failed', 'leave'])
+  assert.match(stderr, /disk full/)
+})
