@@ -169,6 +169,9 @@ export declare class PythonHandler {
    * The application as `fetch` would see a server: no redirects followed, no cookies kept, `signal` honoured. A
    * path is asked of `http://localhost`.
    *
+   * A `TypeError`, as `fetch` rejects with, has as its `cause` what is wrong: `ERR_PYTHON_INVALID_URL` for a url that is not
+   * http, `ERR_PYTHON_REDIRECT` for a redirect where the request says `redirect: 'error'`.
+   *
    * @throws {PythonHandlerError} as a rejection: as `handleStream`; `ERR_PYTHON_INVALID_STATUS` for a status above
    *   599, which a fetch `Response` cannot have
    *
@@ -191,7 +194,8 @@ export declare class PythonHandler {
 
   /**
    * Takes no more requests (`ERR_PYTHON_CLOSED`), closes WebSockets with code 1001, lets requests in flight finish,
-   * and ends the application's lifespan. What is still in flight after `timeout` fails with `ERR_PYTHON_CLOSED`.
+   * and ends the application's lifespan. What is still in flight after `timeout` fails with `ERR_PYTHON_CLOSED`; the
+   * application's shutdown has what is left of it, at least 100 ms.
    * Python itself runs on. A second call gives the first one's promise.
    *
    * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did
@@ -951,6 +955,8 @@ export type PythonHandlerErrorCode =
   | 'ERR_PYTHON_NOT_AWAITABLE'
   /** `handler.fetch()`: its status is above 599. */
   | 'ERR_PYTHON_INVALID_STATUS'
+  /** `fetch`: it redirects, and the request takes no redirect. */
+  | 'ERR_PYTHON_REDIRECT'
   /** `handler.connect()`: it refused the WebSocket. */
   | 'ERR_PYTHON_WEBSOCKET_REFUSED'
   /** `./http`: its status or `content-length` cannot be sent. */

@@ -11,6 +11,12 @@ const ORIGIN = 'http://localhost'
 /** Statuses whose responses have no body (Fetch standard, null body status). */
 const WITHOUT_BODY = new Set([204, 205, 304])
 
+/** Statuses that `redirect: 'error'` does not take (Fetch standard, redirect status). */
+const REDIRECTS = new Set([301, 302, 303, 307, 308])
+
+/** Milliseconds that an application may go on with a body that nobody can read. */
+const DISCARDING = 1_000
+
 /** How many bytes of a Request's body are read ahead for its length, and what a part counts besides its own. */
 const READ_AHEAD = 16 * 1024 * 1024
 const PART_COST = 4096
@@ -21,8 +27,15 @@ const TURNS = 5
 /** @returns {globalThis.Request} */
 function toWebRequest (input, init) {
   const isPath = typeof input === 'string' && input.startsWith('/')
-  const url = isPath ? ORIGIN + input : input
-  return new globalThis.Request(url, isStream(init?.body) ? { duplex: 'half', ...init } : init)
+  const url = isPath ? new URL(input, ORIGIN) : input
+  const request = new globalThis.Request(url, isStream(init?.body) ? { duplex: 'half', ...init } : init)
+  if (!/^https?:/.test(request.url)) throw networkError('ERR_PYTHON_INVALID_URL', `no http url: ${request.url}`)
+  return request
+}
+
+/** What fetch rejects with where it has no response. */
+function networkError (code, message) {
+  return new TypeError('fetch failed', { cause: new PythonHandlerError(code, message) })
 }
 
 function isStream (body) {
@@ -51,13 +64,17 @@ async function fetch (handler, input, init) {
     socket
   }, { signal, trailers: false, onDebug (info) { debug = info } })
   const { status } = response
+  if (request.redirect === 'error' && REDIRECTS.has(status)) {
+    response.cancel()
+    throw networkError('ERR_PYTHON_REDIRECT', `a redirect, with status ${status}, where the request allows none`)
+  }
   if (status > 599) {
     response.stream().destroy()
     throw new PythonHandlerError('ERR_PYTHON_INVALID_STATUS', `status ${status} is beyond what a fetch Response can have`)
   }
   const isEmpty = WITHOUT_BODY.has(status) || request.method === 'HEAD'
   const web = new globalThis.Response(isEmpty ? null : bodyOf(response), { status, headers: response.headers.entries() })
-  if (isEmpty && !response.complete) response.stream().resume().on('error', () => {})
+  if (isEmpty && !response.complete) discard(response)
   Object.defineProperty(web, 'url', { value: request.url.split('#', 1)[0] })
   if (debug !== undefined) Object.defineProperty(web, 'debug', { value: debug, enumerable: true })
   return web
@@ -130,6 +147,13 @@ async function * readOn (chunks, next, reader) {
 /** Does nothing to a stream that has ended. */
 function giveUp (reader, reason) {
   reader.cancel(reason).catch(() => {})
+}
+
+/** Takes a body that the caller cannot read, so that the application ends as it would elsewhere; not for ever. */
+function discard (response) {
+  const stream = response.stream().resume().on('error', () => {})
+  const timer = setTimeout(() => stream.destroy(), DISCARDING).unref()
+  stream.on('close', () => clearTimeout(timer))
 }
 
 /** Those of the request, and the length of no body where one is usual (Fetch standard, HTTP-network-or-cache fetch). */

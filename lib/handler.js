@@ -162,7 +162,7 @@ class PythonHandler {
     await within(timeout * 9 / 10, service.idle())
     for (const call of service.calls()) call.abort(closed())
     const { environment, handle } = service
-    const left = Math.max(0, deadline - performance.now())
+    const left = Math.max(SHUTDOWN_LEAST, deadline - performance.now())
     if (!await environment.settle(id => handle.close(id), left)) {
       throw new PythonHandlerError('ERR_PYTHON_SHUTDOWN', `the application's shutdown did not end within ${timeout} ms`)
     }
@@ -180,6 +180,9 @@ class PythonHandler {
 function closed () {
   return new PythonHandlerError('ERR_PYTHON_CLOSED', 'the handler is closed')
 }
+
+/** Milliseconds that an application's shutdown always has: the way to Python and back takes some. */
+const SHUTDOWN_LEAST = 100
 
 /** How long `close` waits unless told otherwise. */
 const CLOSE_TIMEOUT = 10_000

@@ -8,6 +8,7 @@
 
 const fs = require('node:fs')
 const path = require('node:path')
+const { PythonHandlerError } = require('./errors')
 const { search, nothingFound, isFile } = require('./interpreter/search')
 const { probe } = require('./interpreter/probe')
 const { findLibrary } = require('./interpreter/library')
@@ -93,8 +94,17 @@ function * ask (candidate, { docroot, env }, timeout) {
   let question = questions.next()
   while (!question.done) question = questions.next(yield { file, args: question.value, env: childEnv, timeout })
 
+  if (env.PYTHONHOME) yield * checkHome(file, childEnv, timeout)
   answers.set(file, { key, facts: question.value })
   return question.value
+}
+
+/** The probe does not see PYTHONHOME; CPython would end the process that it cannot start in. */
+function * checkHome (file, env, timeout) {
+  const { status, stderr } = yield { file, args: ['-s', '-S', '-c', ''], env: { ...env, PYTHONPATH: undefined }, timeout }
+  if (status === 0) return
+  throw new PythonHandlerError('ERR_PYTHON_START',
+    `\`${file}\` does not start with PYTHONHOME=${env.PYTHONHOME}; it wrote: ${stderr.trim().slice(-2000)}`)
 }
 
 function describe (facts, candidate) {

@@ -76,10 +76,12 @@ function docrootOf (options) {
   return docroot
 }
 
+/** Python's own importlib takes more than identifiers. */
+const MODULE = /^[\p{L}_][\p{L}\p{N}_-]*(\.[\p{L}_][\p{L}\p{N}_-]*)*$/u
 const NAME = /^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$/u
 
 /** @returns {{ file: string, function: string }} a module and an attribute */
-function targetOf (given = 'main:app') {
+function targetOf (given, docroot) {
   let file
   let name
   if (typeof given === 'string') {
@@ -94,10 +96,17 @@ function targetOf (given = 'main:app') {
   } else {
     throw invalid('`appTarget` must be \'module:attribute\' or { file, function }', 'ERR_PYTHON_TARGET')
   }
-  const module = file.endsWith('.py') ? file.slice(0, -3).replaceAll('/', '.') : file
-  if (!NAME.test(module)) throw invalid(`invalid \`appTarget\`: ${JSON.stringify(file)} is no module name`, 'ERR_PYTHON_TARGET')
+  const module = moduleOf(file, docroot)
+  if (!MODULE.test(module)) throw invalid(`invalid \`appTarget\`: ${JSON.stringify(file)} is no module name`, 'ERR_PYTHON_TARGET')
   if (!NAME.test(name)) throw invalid(`invalid \`appTarget\`: ${JSON.stringify(name)} is no attribute name`, 'ERR_PYTHON_TARGET')
   return { file: module, function: name }
+}
+
+/** The module of a file: relative to the docroot, or absolute within it. A package's `__init__.py` is the package. */
+function moduleOf (file, docroot) {
+  if (!file.endsWith('.py')) return file
+  const relative = path.relative(docroot, path.resolve(docroot, file)).replaceAll(path.sep, '/')
+  return relative.slice(0, -'.py'.length).replace(/\/__init__$/, '').replaceAll('/', '.')
 }
 
 /** The mount prefix: '' or '/prefix', without a slash at its end. */
@@ -108,7 +117,7 @@ function rootPathOf (options) {
 }
 
 function checkOptions (options) {
-  if (options === null || typeof options !== 'object') throw invalid(`\`options\` must be an object, not ${kindOf(options)}`)
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) throw invalid(`\`options\` must be an object, not ${kindOf(options)}`)
 }
 
 /**
@@ -116,9 +125,10 @@ function checkOptions (options) {
  */
 function readOptions (options = {}) {
   checkOptions(options)
+  const docroot = docrootOf(options)
   return {
-    docroot: docrootOf(options),
-    target: targetOf(options.appTarget ?? undefined),
+    docroot,
+    target: targetOf(options.appTarget ?? 'main:app', docroot),
     python: text(options, 'python', undefined),
     rootPath: rootPathOf(options),
     loop: choice(options, 'loop', LOOPS),

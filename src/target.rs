@@ -17,12 +17,14 @@ impl Default for PythonHandlerTarget {
     }
 }
 
-/// Whether every part of a dotted name is a Python identifier, as far as ASCII tells.
-fn is_dotted_name(name: &str) -> bool {
+/// Whether every part of a dotted name is a Python identifier, as far as ASCII tells; `more` is a character besides.
+fn is_dotted_name(name: &str, more: Option<char>) -> bool {
     name.split('.').all(|part| {
         !part.is_empty()
-            && !part.starts_with(|first: char| first.is_ascii_digit())
-            && part.chars().all(|character| character == '_' || character.is_alphanumeric())
+            && !part.starts_with(|first: char| first.is_ascii_digit() || Some(first) == more)
+            && part
+                .chars()
+                .all(|character| character == '_' || character.is_alphanumeric() || Some(character) == more)
     })
 }
 
@@ -35,10 +37,11 @@ impl PythonHandlerTarget {
     /// What is wrong with it, for people.
     pub fn new(file: &str, function: &str) -> Result<Self, String> {
         let module = file.strip_suffix(".py").map_or_else(|| file.to_owned(), |stem| stem.replace('/', "."));
-        if !is_dotted_name(&module) {
+        // As importlib, which takes more than identifiers.
+        if !is_dotted_name(&module, Some('-')) {
             return Err(format!("invalid target: `{file}` is no module name"));
         }
-        if !is_dotted_name(function) {
+        if !is_dotted_name(function, None) {
             return Err(format!("invalid target: `{function}` is no attribute name"));
         }
         Ok(Self { file: module, function: function.to_owned() })
@@ -72,6 +75,8 @@ mod tests {
             ("main:app", Ok(("main", "app"))),
             ("pkg.asgi:make.app", Ok(("pkg.asgi", "make.app"))),
             ("pkg/asgi.py:app", Ok(("pkg.asgi", "app"))),
+            ("with-dash:app", Ok(("with-dash", "app"))),
+            ("main:with-dash", Err(())),
             ("main", Err(())),
             ("too:many:colons", Err(())),
             (":app", Err(())),

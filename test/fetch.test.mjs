@@ -270,6 +270,22 @@ describe('a response', () => {
     assert.equal((await response.arrayBuffer()).byteLength, 1_638_400)
   })
 
+  test('rejects as fetch does: urls that are not http, and a redirect where none is allowed', { timeout }, async () => {
+    const location = script(['send', { type: 'http.response.start', status: 302, headers: pairs({ location: '/x' }) }], body())
+    for (const [attempt, code] of [
+      [() => handler.fetch('ws://localhost/'), 'ERR_PYTHON_INVALID_URL'], [() => handler.fetch('data:text/plain,a'), 'ERR_PYTHON_INVALID_URL'],
+      [() => handler.fetch(location, { redirect: 'error' }), 'ERR_PYTHON_REDIRECT']
+    ]) {
+      await assert.rejects(attempt(), error => error instanceof TypeError && error.cause.code === code)
+    }
+  })
+
+  test('of a url that begins with two slashes is of that host, as in a browser', { timeout }, async () => {
+    const name = unique('scope')
+    await handler.fetch(`//tea.test${script(['scope_as', name], start(), body())}`)
+    assert.deepEqual((await noted(name)).headers[0], [bytes('host'), bytes('tea.test')])
+  })
+
   test('is not redirected, and keeps no cookies', { timeout }, async () => {
     const response = await run([start({ status: 302, headers: pairs({ location: '/elsewhere', 'set-cookie': 'a=1' }) }), body()])
     assert.equal(response.status, 302)
@@ -333,6 +349,13 @@ describe('a signal', () => {
     const response = handler.fetch(request)
     controller.abort(new RangeError('enough'))
     await assert.rejects(response, new RangeError('enough'))
+  })
+
+  test('is not needed to end a HEAD whose application never ends', { timeout }, async () => {
+    const name = unique('end')
+    const response = await run([start(), part('one'), ['receive'], ['receive', name]], { method: 'HEAD' })
+    assert.equal(response.body, null)
+    assert.deepEqual(await noted(name), { type: 'http.disconnect' })
   })
 
   test('while the body of a Request is read ahead ends that as well', { timeout }, async () => {

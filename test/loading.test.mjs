@@ -164,6 +164,16 @@ partial = functools.partial(with_argument, b"partial")
       }
     })
 
+    test('a file is the module that importlib would know it as', { timeout }, async () => {
+      const docroot = folder({ 'with-dash.py': answering("'dash'"), 'pkg/__init__.py': answering("'package'"), 'pkg/deep.py': answering("'deep'") })
+      for (const [file, expected] of [
+        ['with-dash', 'dash'], ['with-dash.py', 'dash'], ['./with-dash.py', 'dash'], [join(docroot, 'with-dash.py'), 'dash'],
+        ['pkg/__init__.py', 'package'], ['pkg/deep.py', 'deep'], [join(docroot, 'pkg', 'deep.py'), 'deep']
+      ]) {
+        assert.equal(await ask(await make({ docroot, appTarget: { file, function: 'app' } })), expected)
+      }
+    })
+
     for (const appTarget of ['', ':', 'main', 'main:', ':app', 'a:b:c', 'ma in:app', 'main:a-b', '.main:app', 'main.:app', '../main:app', 'main:app()', 'main:.app', '1main:app', 'main\0:app', 5, {}, { file: 'main' }, { function: 'app' }, { file: '', function: '' }, []]) {
       test(`refuses the target ${inspect(appTarget)}`, { timeout }, async () => {
         await assert.rejects(make({ docroot: folder({ 'main.py': answering('1') }), appTarget }), failure('ERR_PYTHON_TARGET'))

@@ -38,6 +38,13 @@ test('PYTHONUTF8=0 is obeyed', { timeout }, async () => {
   assert.equal(JSON.parse(stdout.split('\n')[1] ?? stderr).utf8, 0)
 })
 
+// Scenario: CPython ends the process that it cannot start in.
+test('a PYTHONHOME that is none is an error, and Node goes on', { timeout }, async () => {
+  const { ended, stderr } = await ask(docroot, 'at_import:app', '/', { PYTHONHOME: '/nowhere' })
+  assert.equal(ended, 1)
+  assert.match(stderr, /ERR_PYTHON_START/)
+})
+
 // Scenario: modules that call asyncio.run at their top, and Django's ORM in ready(), were refused: a loop ran.
 test('no event loop runs while an application is imported, and the same one after as before', { timeout }, async () => {
   const { value, loop } = JSON.parse((await serve('at_import:app').handleRequest({ url: '/' })).body)

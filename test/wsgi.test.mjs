@@ -20,15 +20,18 @@ const repeated = (count, text) => `[${Array(count).fill(text).join(', ')}]`
 
 describe('a client that leaves', () => {
   // Scenario: the thread of each such request waited for ever, and after ten the application answered nobody.
-  test('ends the iterator of a response', { timeout }, async () => {
-    for (let client = 0; client < MANY; client++) {
-      for await (const chunk of await handler.handleStream({ url: '/flood/left' })) {
-        assert.ok(chunk.length > 0)
-        break
+  for (const [what, own] of [['interface', handler], ['a WSGIMiddleware of its own', serve('wsgi_app:mounting')]]) {
+    test(`ends the iterator of a response: ${what}`, { timeout }, async () => {
+      const name = `left by ${what}`.replaceAll(' ', '-')
+      for (let client = 0; client < MANY; client++) {
+        for await (const chunk of await own.handleStream({ url: `/flood/${name}` })) {
+          assert.ok(chunk.length > 0)
+          break
+        }
       }
-    }
-    assert.equal(await seen('left', MANY), repeated(MANY, "'closed'"))
-  })
+      assert.equal(await seen(name, MANY), repeated(MANY, "'closed'"))
+    })
+  }
 
   test('makes write raise', { timeout }, async () => {
     for (let client = 0; client < MANY; client++) {
@@ -80,4 +83,20 @@ test('a response that cannot be sent is an exception of the application, and lea
 test('errors go to stderr, and there is one process', { timeout }, async () => {
   const { body } = await handler.handleRequest({ url: '/surroundings' })
   assert.equal(String(body), '[True, True, False, True, None]')
+})
+
+describe('start_response', () => {
+  test('may be called again with exc_info, until a part is out', { timeout }, async () => {
+    const { status, headers, body } = await handler.handleRequest({ url: '/replaced' })
+    assert.deepEqual([status, headers.get('x-a'), headers.get('x-b'), String(body)], [500, null, 'second', 'sorry'])
+  })
+
+  test('raises the exception once a part is out', { timeout }, async () => {
+    await assert.rejects(handler.handleRequest({ url: '/too_late' }), { code: 'ERR_PYTHON_EXCEPTION', pythonType: 'LookupError' })
+  })
+})
+
+test('PATH_INFO has the bytes of the path, also those that are no UTF-8', { timeout }, async () => {
+  const { body } = await handler.handleRequest({ url: '/path/%ff%C3%A4' })
+  assert.equal(String(body), "'/path/\\xff\\xc3\\xa4'")
 })

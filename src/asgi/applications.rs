@@ -75,6 +75,9 @@ impl Applications {
         if options.target.interface == "wsgi" {
             return Ok(wsgi::adapt(py, &callable)?.unbind());
         }
+        if let Err(error) = wsgi::look_after(py) {
+            exception::log(py, "cannot look after the threads of a2wsgi", &error);
+        }
         Ok(callable.unbind())
     }
 

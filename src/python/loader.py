@@ -167,5 +167,8 @@ def load(docroot, module_name, attributes, interface, factory):
             with root:
                 found = found()
             if not callable(found):
+                if inspect.iscoroutine(found):
+                    # Of an `async def`: nobody is to be warned that it was not awaited.
+                    found.close()
                 raise TargetError("the factory `%s` gave a `%s`, which cannot be called" % (name, type(found).__name__))
         return _as_asgi3(found, interface)
