@@ -547,8 +547,8 @@ export declare class Request {
   /**
    * Ends the body. Does nothing where it has ended, or where the request was made with one.
    *
-   * @param code Of a WebSocket: the close code. Default: none (1005).
-   * @param reason Of a WebSocket: the reason. Default: `''`.
+   * @param code Of a WebSocket: the close code, 1000 to 1003, 1007 to 1014 or 3000 to 4999. Default: none (1005).
+   * @param reason Of a WebSocket: the reason, dropped without a code. Default: `''`.
    */
   end (code?: number, reason?: string): Promise<void>
 
