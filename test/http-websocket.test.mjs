@@ -10,6 +10,7 @@ import net from 'node:net'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { inspect, promisify } from 'node:util'
+import { constants, deflateRawSync } from 'node:zlib'
 import { WebSocket as UndiciWebSocket } from 'undici'
 import { WebSocket } from 'ws'
 import { attachWebSocket, createRequestListener } from '../http.js'
@@ -337,6 +338,21 @@ describe('messages', () => {
       assert.deepEqual(await noted(name), disconnect(code))
     })
   }
+})
+
+// Scenario: `ws` went on with what waited behind a compressed message, and threw into the event loop.
+test('chunks behind a fault of the client do not end the process', { timeout }, async t => {
+  const { port, sockets } = await listen(t)
+  const name = unique('end')
+  const client = raw(port)
+  client.write(handshake(script(...accept(), ['echo', name]), { 'Sec-WebSocket-Extensions': 'permessage-deflate' }))
+  await client.until('\r\n\r\n')
+  const [socket] = sockets
+  const compressed = frame(0x41, deflateRawSync('a', { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4))
+  // As they would come from the network while the first is decompressed.
+  for (const chunk of [compressed, frame(1, [0xff]), frame(1, 'more')]) socket.emit('data', chunk)
+  await client.all
+  assert.deepEqual(await noted(name), disconnect(1007))
 })
 
 describe('a close', () => {

@@ -288,6 +288,7 @@ class Upgrade {
 
   #open (webSocket) {
     this.#webSocket = webSocket
+    stopAtError(webSocket)
     // What the client did wrong: `ws` closes, and tells no code of it.
     let fault = null
     webSocket.on('error', error => { fault = faultOf(error) })
@@ -391,6 +392,18 @@ class Upgrade {
     this.#release()
     this.#socket.resume()
     return (this.#res = respond(this.#req, this.#socket))
+  }
+}
+
+/**
+ * `ws` (8.23.0) parses on after an error where further chunks wait behind a compressed message, and throws into the
+ * event loop: a client could end the process.
+ */
+function stopAtError ({ _receiver: receiver }) {
+  const write = receiver._write
+  receiver._write = (chunk, encoding, callback) => {
+    if (receiver.errored) callback(receiver.errored)
+    else write.call(receiver, chunk, encoding, callback)
   }
 }
 
