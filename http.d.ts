@@ -87,7 +87,11 @@ export interface RequestListenerOptions {
  */
 export function createRequestListener (handler: PythonHandler, options?: RequestListenerOptions): RequestListener
 
-/** Options of {@link attachWebSocket}. Further ones are those of `ws`'s `WebSocketServer`. */
+/**
+ * Options of {@link attachWebSocket}. Further ones are those of `ws`'s `WebSocketServer`, except those that would do
+ * nothing: `verifyClient` (check the client in the application, or in an 'upgrade' listener of the server's before),
+ * `handleProtocols` (the application chooses), `server`, `noServer`, `host`, `port` and `backlog`.
+ */
 export interface WebSocketOptions {
   /** Only WebSockets of this path, which begins with a slash and has no query, are served. Default: those of every path. */
   path?: string
@@ -139,12 +143,17 @@ export interface WebSocketAttachment {
  * an upgrade to another protocol is served as the request it also is, unless the server has 'upgrade' listeners of
  * others. Browsers let pages of every origin open WebSockets, with cookies: check `origin` in the application.
  *
+ * A connection that is closed for what the client sent, as below, is a `websocket.disconnect` with that code.
+ *
  * | failure | the client gets |
  * | --- | --- |
- * | malformed handshake | 400; 426 for another version |
+ * | malformed handshake, one with a body, one of HTTP/1.0 | 400; 426 for another version |
  * | the application failed before the accept | the status of {@link createRequestListener}'s table |
  * | it failed after the accept | 1011 |
+ * | its refusal is shorter or longer than its `content-length` | the connection is cut (`ERR_PYTHON_CONTENT_LENGTH_MISMATCH`) |
  * | message above `maxPayload` or the handler's `maxMessageSize` | 1009 |
+ * | text that is no UTF-8, a message that cannot be decompressed | 1007 |
+ * | frames that break the protocol | 1002 |
  * | the handler closes | 1001 |
  *
  * @param server One of `node:http` or `node:https`, or of `node:http2` with `allowHTTP1`: WebSockets are HTTP/1.1.

@@ -551,8 +551,8 @@ export declare class Request {
   /**
    * Ends the body. Does nothing where it has ended, or where the request was made with one.
    *
-   * @param code Of a WebSocket: the close code. Default: none (1005).
-   * @param reason Of a WebSocket: the reason. Default: `''`.
+   * @param code Of a WebSocket: the close code, 1000 to 1003, 1007 to 1014 or 3000 to 4999. Default: none (1005).
+   * @param reason Of a WebSocket: the reason, dropped without a code. Default: `''`.
    */
   end (code?: number, reason?: string): Promise<void>
 
@@ -748,7 +748,8 @@ export interface ResponseOptions {
 /**
  * A WebSocket to an application in this process, from `handler.connect()`: the surface of the standard's
  * `WebSocket`, and async iteration over its messages. A message goes to whoever iterates, else to the listeners;
- * until there is one of them, messages wait.
+ * while there is none of them, messages wait, and may be read after the close. Each event has a turn of its own: code
+ * that awaits one can ask for the next.
  */
 export interface PythonWebSocket extends EventTarget, AsyncIterable<string | Buffer> {
   readonly CONNECTING: 0
@@ -758,7 +759,7 @@ export interface PythonWebSocket extends EventTarget, AsyncIterable<string | Buf
 
   /** One of the four. */
   readonly readyState: number
-  /** The url of the request. */
+  /** The url: `ws:` or `wss:`, without a fragment; a path where the target says no host. */
   readonly url: string
   /** The subprotocol that the application chose, `''` where it chose none. */
   readonly protocol: string
@@ -773,18 +774,21 @@ export interface PythonWebSocket extends EventTarget, AsyncIterable<string | Buf
 
   /**
    * Sends a message: a string as text, anything else binary. Those after a `Blob` wait until it is read, and so does
-   * `close()`. After `close()` it is dropped.
+   * `close()`. After `close()` it is dropped. Other primitives are sent as their text.
    *
-   * @throws {PythonHandlerError} `ERR_PYTHON_INVALID_ARGUMENT`
+   * @throws {PythonHandlerError} `ERR_PYTHON_INVALID_ARGUMENT` for another object, or a buffer that is detached
+   * @throws {TypeError} for a symbol
    */
-  send (message: string | ArrayBufferView | ArrayBuffer | Blob): void
+  send (message: string | ArrayBufferView | ArrayBufferLike | Blob): void
 
   /**
-   * Closes; the application receives `websocket.disconnect`.
+   * Closes; the application receives `websocket.disconnect`. Before the accept that is a failure: an `error` event, and
+   * 1006 to both sides. Listeners get no message any more.
    *
    * @param code 1000, or 3000 to 4999. Default: none (1005).
-   * @param reason At most 123 bytes of UTF-8. Default: `''`.
+   * @param reason At most 123 bytes of UTF-8; dropped without a code. Default: `''`.
    * @throws {DOMException} `InvalidAccessError` for the code, `SyntaxError` for the reason
+   * @throws {TypeError} for a code that is no number, such as a BigInt
    */
   close (code?: number, reason?: string): void
 
@@ -799,8 +803,14 @@ export interface PythonWebSocket extends EventTarget, AsyncIterable<string | Buf
     options?: boolean | { once?: boolean, signal?: AbortSignal }
   ): void
 
+  removeEventListener<Type extends keyof PythonWebSocketEvents> (
+    type: Type,
+    listener: ((event: PythonWebSocketEvents[Type]) => void) | { handleEvent (event: PythonWebSocketEvents[Type]): void },
+    options?: boolean | { capture?: boolean }
+  ): void
+
   /** The messages, until it is closed; rejects with what broke it off. To leave the loop closes with code 1000. */
-  [Symbol.asyncIterator] (): AsyncGenerator<string | Buffer, void, undefined>
+  [Symbol.asyncIterator] (): AsyncIterableIterator<string | Buffer>
 
   /** `'WebSocket'` */
   readonly [Symbol.toStringTag]: string
@@ -809,9 +819,12 @@ export interface PythonWebSocket extends EventTarget, AsyncIterable<string | Buf
 /** The events of a `PythonWebSocket`. */
 export interface PythonWebSocketEvents {
   open: Event
-  /** A message; binary as `binaryType` says. */
-  message: Event & { readonly data: string | Buffer | ArrayBuffer | Blob }
-  /** What went wrong; `close` with code 1006 follows. */
+  /** A message; binary as `binaryType` says. `origin` is that of the url, `''` for a path. */
+  message: Event & { readonly data: string | Buffer | ArrayBuffer | Blob, readonly origin: string }
+  /**
+   * What went wrong; `close` follows, with code 1006, after the accept also 1011 (the application raised) or 1009
+   * (`maxMessageSize`). Of the caller's own `close()` before the accept it is an `AbortError`.
+   */
   error: Event & { readonly error: unknown, readonly message: string }
   close: Event & { readonly code: number, readonly reason: string, readonly wasClean: boolean }
 }
@@ -917,7 +930,10 @@ export declare class PythonHandlerError extends Error {
   code: PythonHandlerErrorCode
   /** Of `ERR_PYTHON_WEBSOCKET_REFUSED`: the status that the application refused with. */
   status?: number
-  /** Of `ERR_PYTHON_WEBSOCKET_REFUSED`: the refusal, without its body. */
+  /**
+   * Of `ERR_PYTHON_WEBSOCKET_REFUSED`: the refusal. Its body is for whoever begins to read it when the error is told (in
+   * the `error` event, after an `await` of it, in the `catch` of a loop): with the `close` event, an unread one is let go.
+   */
   response?: Response
   /** The JavaScript error behind it, where there is one. */
   cause?: unknown

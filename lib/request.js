@@ -50,14 +50,25 @@ function isStream (body) {
   return typeof body === 'object' && body !== null && (typeof body[Symbol.asyncIterator] === 'function' || typeof body.getReader === 'function')
 }
 
-/** What a close frame can carry (RFC 6455 5.5, 7.4). */
+/** Whether a close frame can have this code: 1004 to 1006 and 1015 stand for something else (RFC 6455 7.4). */
+function isCloseCode (code) {
+  return Number.isInteger(code) &&
+    ((code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999))
+}
+
+/**
+ * What a close frame can carry (RFC 6455 5.5, 7.4).
+ *
+ * @returns {string | undefined} the reason, for which there is no place without a code
+ */
 function checkClose (code, reason) {
-  if (code !== undefined && !(Number.isInteger(code) && code >= 1000 && code <= 4999)) {
-    throw invalid('the close code must be an integer from 1000 to 4999')
+  if (code !== undefined && !isCloseCode(code)) {
+    throw invalid('the close code must be 1000 to 1003, 1007 to 1014 or 3000 to 4999')
   }
   if (reason !== undefined && (typeof reason !== 'string' || Buffer.byteLength(reason) > 123)) {
     throw invalid('the close reason must be a string of at most 123 bytes of UTF-8')
   }
+  return code === undefined ? undefined : reason
 }
 
 /** A chunk of a body as bytes. */
@@ -169,7 +180,7 @@ class Request {
 
   async end (code, reason) {
     if (this.#body !== null || this.#ended) return
-    if (this.#websocket) checkClose(code, reason)
+    if (this.#websocket) reason = checkClose(code, reason)
     this.#ended = true
     if (this.#call !== null) {
       this.#call.end(code, reason)

@@ -3,19 +3,23 @@
 // A WebSocket to an application in this process: the surface of the standard's class, without frames or a network.
 
 const { AsyncResource } = require('node:async_hooks')
+const { getEventListeners } = require('node:events')
 const { PythonHandlerError } = require('./errors.js')
 const { checkSignal } = require('./abort.js')
 const { Call, MESSAGE_COST } = require('./call.js')
-const { Headers } = require('./headers.js')
-const { Request, TOKEN, invalid } = require('./request.js')
+const { afterTurn } = require('./turn.js')
+const { bytesOf, closeCodeOf, closeReasonOf, offerOf, optionsOf, originOf, requestOf, urlOf } = require('./web-socket-arguments.js')
 
 const CONNECTING = 0
 const OPEN = 1
 const CLOSING = 2
 const CLOSED = 3
 
-/** The longest reason that fits a close frame (RFC 6455 5.5). */
-const LONGEST_REASON = 123
+/** Close codes (RFC 6455 7.4.1): left a loop, a handler that closes, none given, a broken connection. */
+const NORMAL = 1000
+const GOING_AWAY = 1001
+const NO_STATUS = 1005
+const ABNORMAL = 1006
 
 class WebSocketEvent extends Event {
   constructor (type, fields) {
@@ -32,6 +36,7 @@ class PythonWebSocket extends EventTarget {
 
   #call
   #url
+  #origin
   #readyState = CONNECTING
   #protocol = ''
   #headers = null
@@ -45,9 +50,15 @@ class PythonWebSocket extends EventTarget {
   /** Messages that nobody has taken yet, and those who wait for one. */
   #messages = []
   #waiting = []
+  /** Whether somebody listens for messages, and whether that has to be asked: a listener may have gone. */
   #listens = false
-  /** Whether what came before somebody listened is about to be told. */
-  #isFlushing = false
+  #mayHaveGone = false
+  /** What is told after the messages, one in each turn: the error, the close. */
+  #endings = []
+  #isEnding = false
+  /** Whether an event was told in this turn. Whoever waited for it has the turn to ask for the next. */
+  #isBusy = false
+  /** What a loop over the messages ends with. */
   #error = null
   #closing = null
   #resource = new AsyncResource('PythonWebSocket')
@@ -56,7 +67,8 @@ class PythonWebSocket extends EventTarget {
     super()
     const { signal, headers, protocols } = optionsOf(options)
     const request = requestOf(target, headers ?? undefined, offerOf(protocols ?? []))
-    this.#url = request.url
+    this.#url = urlOf(request)
+    this.#origin = originOf(this.#url)
     // Told a turn later: whoever connects listens only then.
     const failed = error => queueMicrotask(() => this.#failed(error))
     this.#call = new Call(service, checkSignal(signal), response => this.#refused(response), failed)
@@ -66,7 +78,7 @@ class PythonWebSocket extends EventTarget {
       drained: () => { this.#buffered = 0 },
       closed: (code, reason) => this.#closed(code, reason),
       failed: error => this.#failed(error),
-      goAway: () => this.#leave(1001, '')
+      goAway: () => this.#leave(GOING_AWAY, '', new PythonHandlerError('ERR_PYTHON_CLOSED', 'the handler is closed'))
     })
     this.#call.submit(request, true)
   }
@@ -90,9 +102,10 @@ class PythonWebSocket extends EventTarget {
   }
 
   send (data) {
-    const text = typeof data === 'string'
+    // Primitives become strings, as in browsers.
+    const text = data === null || (typeof data !== 'object' && typeof data !== 'function')
     const isBlob = data instanceof Blob
-    const bytes = isBlob ? data : toBytes(data)
+    const bytes = isBlob ? data : bytesOf(data)
     const length = isBlob ? data.size : bytes.length
     if (this.#readyState >= CLOSING) {
       this.#buffered += length
@@ -128,25 +141,32 @@ class PythonWebSocket extends EventTarget {
     this.#whenSent?.()
   }
 
-  close (code, reason = '') {
-    if (code !== undefined && code !== 1000 && !(code >= 3000 && code <= 4999)) {
-      throw new DOMException(`The close code must be 1000 or 3000 to 4999, not ${code}`, 'InvalidAccessError')
-    }
-    if (Buffer.byteLength(String(reason)) > LONGEST_REASON) {
-      throw new DOMException(`The close reason must be at most ${LONGEST_REASON} bytes of UTF-8`, 'SyntaxError')
-    }
-    this.#leave(code ?? 1005, String(reason))
+  close (code, reason) {
+    const closeCode = code === undefined ? NO_STATUS : closeCodeOf(code)
+    const closeReason = closeReasonOf(reason)
+    // Without a code there is no place for a reason in the frame (RFC 6455 5.5.1).
+    this.#leave(closeCode, code === undefined ? '' : closeReason)
   }
 
-  #leave (code, reason) {
+  /** @param {Error} [cause] what an open that fails by this is told to have failed with */
+  #leave (code, reason, cause) {
     if (this.#readyState >= CLOSING) return
     const wasOpen = this.#readyState === OPEN
     this.#readyState = CLOSING
-    const finish = () => {
-      this.#call.close(wasOpen ? code : 1006, reason)
-      queueMicrotask(() => this.#end(wasOpen ? code : 1006, reason, wasOpen))
+    // Listeners get no message any more (WHATWG WebSockets, "a WebSocket message has been received").
+    if (this.#isListenedTo()) this.#messages = []
+    this.#rest()
+    if (!wasOpen) {
+      this.#call.close(ABNORMAL, '')
+      const error = cause ?? new DOMException('The WebSocket was closed before it was open', 'AbortError')
+      this.#end(() => this.#tellError(error), () => this.#tellClose(ABNORMAL, '', false))
+      return
     }
-    if (wasOpen && this.#unsent.length > 0) this.#whenSent = finish
+    const finish = () => {
+      this.#call.close(code, reason)
+      this.#end(() => this.#tellClose(code, reason, true))
+    }
+    if (this.#unsent.length > 0) this.#whenSent = finish
     else finish()
   }
 
@@ -157,75 +177,126 @@ class PythonWebSocket extends EventTarget {
     this.#readyState = OPEN
     this.#headers = headers
     this.#protocol = headers.get('sec-websocket-protocol') ?? ''
+    this.#rest()
     this.#emit(new Event('open'))
   }
 
   #message (text, bytes) {
     if (this.#readyState !== OPEN) return
-    const data = text ? bytes.toString() : bytes
-    if (this.#waiting.length > 0) {
-      this.#call.consume(bytes.length + MESSAGE_COST)
-      this.#waiting.shift().resolve(data)
-    } else if (this.#listens && !this.#isFlushing) {
-      this.#call.consume(bytes.length + MESSAGE_COST)
-      this.#emitMessage(data)
-    } else {
-      this.#messages.push({ data, length: bytes.length })
-    }
+    this.#messages.push({ data: text ? bytes.toString() : bytes, length: bytes.length })
+    if (this.#waiting.length > 0) this.#waiting.shift().resolve(this.#take())
+    else this.#tellNext()
   }
 
   #closed (code, reason) {
-    if (this.#readyState < CLOSING) this.#end(code, reason, true)
+    this.#end(() => this.#tellClose(code, reason, true))
   }
 
   #failed (error) {
-    if (this.#readyState === CLOSED) return
-    this.#error = error
-    this.#emit(new WebSocketEvent('error', { error, message: error?.message ?? String(error) }))
-    this.#end(CODES[error?.code] ?? 1006, '', false)
+    // Before the accept there is no frame that could say why.
+    const code = this.#headers === null ? ABNORMAL : CODES[error?.code] ?? ABNORMAL
+    this.#end(() => this.#fail(error), () => this.#tellClose(code, '', false))
   }
 
   #refused (response) {
-    this.#failed(new PythonHandlerError('ERR_PYTHON_WEBSOCKET_REFUSED',
-      `the application refused the WebSocket with status ${response.status}`, { status: response.status, response }))
+    const isRead = watchReading(response)
+    const error = new PythonHandlerError('ERR_PYTHON_WEBSOCKET_REFUSED',
+      `the application refused the WebSocket with status ${response.status}`, { status: response.status, response })
+    this.#end(() => this.#fail(error), () => {
+      if (!isRead()) response.cancel()
+      this.#tellClose(ABNORMAL, '', false)
+    })
   }
 
-  #end (code, reason, wasClean) {
-    if (this.#readyState === CLOSED) return
-    this.#readyState = CLOSED
-    this.#closing = { code, reason }
-    for (const { resolve, reject } of this.#waiting.splice(0)) {
-      if (this.#error === null) resolve(null)
-      else reject(this.#error)
-    }
-    const close = () => this.#emit(new WebSocketEvent('close', { code, reason, wasClean }))
-    if (this.#isFlushing) queueMicrotask(close)
-    else close()
+  /** The first end counts. */
+  #end (...endings) {
+    if (this.#isEnding) return
+    this.#isEnding = true
+    this.#endings = endings
+    this.#tellNext()
   }
 
   // ------------------------------------------------------------------------- events
 
-  addEventListener (type, listener, options) {
-    super.addEventListener(type, listener, options)
-    if (type === 'message') this.#startListening()
+  #tellNext () {
+    if (this.#isBusy) return
+    if (this.#messages.length > 0 && this.#isListenedTo()) {
+      this.#rest()
+      this.#emitMessage(this.#take())
+    } else if (this.#endings.length > 0) {
+      this.#rest()
+      this.#endings.shift()()
+    }
   }
 
-  #startListening () {
-    if (this.#listens) return
+  /** What comes next is told in another turn. */
+  #rest () {
+    if (this.#isBusy) return
+    this.#isBusy = true
+    afterTurn(this.#wake)
+  }
+
+  #wake = () => {
+    this.#isBusy = false
+    this.#tellNext()
+  }
+
+  /** The first message. The application may send more for it only now. */
+  #take () {
+    const { data, length } = this.#messages.shift()
+    this.#call.consume(length + MESSAGE_COST)
+    return data
+  }
+
+  /** A loop over the messages fails with what the application or the signal broke it off with. */
+  #fail (error) {
+    this.#error = error
+    this.#tellError(error)
+  }
+
+  #tellError (error) {
+    this.#settleClosed()
+    this.#emit(new WebSocketEvent('error', { error, message: error?.message ?? String(error) }))
+  }
+
+  #tellClose (code, reason, wasClean) {
+    this.#settleClosed()
+    this.#closing = { code, reason }
+    this.#emit(new WebSocketEvent('close', { code, reason, wasClean }))
+  }
+
+  #settleClosed () {
+    this.#readyState = CLOSED
+    for (const { resolve, reject } of this.#waiting.splice(0)) {
+      if (this.#error === null) resolve(null)
+      else reject(this.#error)
+    }
+  }
+
+  addEventListener (type, listener, options) {
+    super.addEventListener(type, listener, options)
+    if (type !== 'message') return
+    if (!listener || options?.once || options?.signal) this.#mayHaveGone = true
     this.#listens = true
-    this.#isFlushing = true
-    // As events of their own turn: whoever listens has just begun to.
-    queueMicrotask(() => {
-      this.#isFlushing = false
-      for (const { data, length } of this.#messages.splice(0)) {
-        this.#call.consume(length + MESSAGE_COST)
-        this.#emitMessage(data)
-      }
-    })
+    // In a turn of their own: whoever listens has just begun to.
+    if (this.#messages.length > 0) this.#rest()
+  }
+
+  removeEventListener (type, listener, options) {
+    super.removeEventListener(type, listener, options)
+    if (type === 'message') this.#mayHaveGone = true
+  }
+
+  #isListenedTo () {
+    if (this.#listens && this.#mayHaveGone) {
+      this.#listens = getEventListeners(this, 'message').length > 0
+      this.#mayHaveGone = this.#listens
+    }
+    return this.#listens
   }
 
   #emitMessage (data) {
-    this.#emit(new MessageEvent('message', { data: typeof data === 'string' ? data : this.#binary(data), origin: '' }))
+    this.#emit(new MessageEvent('message', { data: typeof data === 'string' ? data : this.#binary(data), origin: this.#origin }))
   }
 
   #binary (bytes) {
@@ -261,21 +332,34 @@ class PythonWebSocket extends EventTarget {
   // ---------------------------------------------------------------------- iteration
 
   #next () {
-    const message = this.#messages.shift()
-    if (message !== undefined) {
-      this.#call.consume(message.length + MESSAGE_COST)
-      return Promise.resolve(message.data)
-    }
+    if (this.#messages.length > 0) return Promise.resolve(this.#take())
     if (this.#error !== null) return Promise.reject(this.#error)
     if (this.#readyState >= CLOSING) return Promise.resolve(null)
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
-  async * [Symbol.asyncIterator] () {
-    try {
-      for (let message = await this.#next(); message !== null; message = await this.#next()) yield message
-    } finally {
-      this.#leave(1000, '')
+  /** No generator: its `return()` would wait for the message that a pending `next()` waits for. */
+  [Symbol.asyncIterator] () {
+    let isOver = false
+    return {
+      next: async () => {
+        if (isOver) return { value: undefined, done: true }
+        try {
+          const value = await this.#next()
+          if (value !== null) return { value, done: false }
+        } catch (error) {
+          isOver = true
+          throw error
+        }
+        isOver = true
+        return { value: undefined, done: true }
+      },
+      return: async value => {
+        if (!isOver) this.#leave(NORMAL, '')
+        isOver = true
+        return { value, done: true }
+      },
+      [Symbol.asyncIterator] () { return this }
     }
   }
 
@@ -294,44 +378,20 @@ const CODES = { ERR_PYTHON_EXCEPTION: 1011, ERR_PYTHON_MESSAGE_TOO_LARGE: 1009 }
 /** The 'error' event tells. */
 function ignore () {}
 
-/** What `connect` takes besides its target: options, or protocols alone as the standard's class. */
-function optionsOf (options) {
-  if (options === undefined || options === null) return {}
-  if (typeof options === 'string' || Array.isArray(options)) return { protocols: options }
-  if (typeof options !== 'object') throw invalid(`expected options or protocols, not ${typeof options}`)
-  return options
-}
-
-/** @returns {string} the protocols as a header has them; '' for none */
-function offerOf (protocols) {
-  const offered = typeof protocols === 'string' ? [protocols] : protocols
-  if (!Array.isArray(offered) || !offered.every(protocol => typeof protocol === 'string')) {
-    throw invalid('`protocols` must be a string or strings')
+/** @returns {() => boolean} whether somebody has begun to read the body of `response` */
+function watchReading (response) {
+  let isRead = false
+  for (const name of ['next', 'stream', Symbol.asyncIterator]) {
+    const read = response[name]
+    Object.defineProperty(response, name, {
+      configurable: true,
+      value () {
+        isRead = true
+        return read.call(this)
+      }
+    })
   }
-  // A SyntaxError of the standard's class (RFC 6455 4.1).
-  if (!offered.every(protocol => TOKEN.test(protocol))) throw invalid('`protocols` must be HTTP tokens')
-  if (new Set(offered).size !== offered.length) throw invalid('`protocols` must not repeat one')
-  return offered.join(', ')
-}
-
-function requestOf (target, headers, offer) {
-  const isUrl = typeof target !== 'object' || target === null || target instanceof URL
-  if (!isUrl && headers !== undefined) throw invalid('`headers` are of a url only: a request has its own')
-  if (target instanceof Request) return Request.toWebSocket(target, offer)
-  const fields = isUrl ? { url: target, headers, websocket: true } : { ...target, websocket: true }
-  if (offer !== '') {
-    fields.headers = new Headers(fields.headers)
-    fields.headers.set('sec-websocket-protocol', offer)
-  }
-  return new Request(fields)
-}
-
-function toBytes (data) {
-  if (typeof data === 'string') return Buffer.from(data)
-  if (Buffer.isBuffer(data)) return data
-  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-  if (data instanceof ArrayBuffer) return Buffer.from(data)
-  throw invalid(`a message must be a string, Buffer, ArrayBuffer, view or Blob, not ${data === null ? 'null' : typeof data}`)
+  return () => isRead
 }
 
 module.exports = { PythonWebSocket }

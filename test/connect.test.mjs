@@ -2,10 +2,13 @@
 // application in this process, and async iteration. The messages to the application are tested in websocket.test.mjs.
 
 import assert from 'node:assert/strict'
+import events from 'node:events'
+import { Readable } from 'node:stream'
 import { after, describe, test } from 'node:test'
+import vm from 'node:vm'
 import { Request } from '../index.js'
-import { failure, noted, release, serve, timeout, turns, watch } from './fixtures.mjs'
-import { accept, binary, bytes, close, once, script, text, unique } from './script.mjs'
+import { collect, failure, noted, notedSoFar, release, serve, timeout, turns, watch } from './fixtures.mjs'
+import { accept, binary, body, bytes, close, once, script, start, text, unique } from './script.mjs'
 
 const handler = serve('script:app', { responseTimeout: 0, highWaterMark: 65_536 })
 
@@ -14,6 +17,18 @@ after(() => handler.close({ timeout: 1000 }))
 function connect (steps, options) {
   return handler.connect(script(...steps), options)
 }
+
+/** A connection to which all of `steps` is delivered in one batch, once the caller waits; then follows `end`. */
+function connectInOneBatch (steps, ...end) {
+  const [go, done] = [unique('go'), unique('done')]
+  const socket = connect([['released', go], ...steps, ['note', done], ...end])
+  // While this thread waits, nothing is delivered.
+  queueMicrotask(() => handler.handleRequestSync({ url: script(['release', go], ['noted', done], start(), body()) }))
+  return socket
+}
+
+/** A denial response that goes on after its first part. */
+const denial = (type, fields) => ['send', { type: `websocket.http.response.${type}`, ...fields }]
 
 /** An application that echoes; its end is noted under `name`. */
 function echo (name = unique('end'), options) {
@@ -79,6 +94,18 @@ describe('a connection', () => {
     test(`may be asked for with ${what}`, { timeout }, async () => {
       const socket = handler.connect(target(script(...accept(), text('hello'))))
       assert.equal((await once(socket, 'message')).data, 'hello')
+    })
+  }
+
+  for (const [origin, expected] of [
+    ['http://example.com', 'ws://example.com'], ['HTTPS://example.com:8443', 'wss://example.com:8443'],
+    ['ws://user@example.com', 'ws://user@example.com'], ['WSS://example.com', 'wss://example.com'], ['', '']
+  ]) {
+    test(`has a ws url where its target says a host: ${origin}`, { timeout }, () => {
+      const path = script(...accept(), close())
+      const socket = handler.connect(`${origin}${path}${origin === '' ? '' : '#fragment'}`)
+      assert.equal(socket.url, `${expected}${path}`)
+      socket.close()
     })
   }
 
@@ -257,10 +284,44 @@ describe('messages', () => {
   test('of an unknown kind are refused', { timeout }, async () => {
     const socket = echo()
     await once(socket, 'open')
-    for (const data of [null, 1, {}, Symbol('a')]) {
+    const buffers = [new ArrayBuffer(3), new Uint8Array(3), Buffer.from(new ArrayBuffer(3))]
+    for (const buffer of buffers) structuredClone(buffer, { transfer: [buffer.buffer ?? buffer] })
+    for (const data of [{}, [1], () => {}, new String('a'), ...buffers]) {
       assert.throws(() => socket.send(data), failure('ERR_PYTHON_INVALID_ARGUMENT'))
     }
+    assert.throws(() => socket.send(Symbol('a')), TypeError)
+    socket.send('still open')
+    assert.equal((await once(socket, 'message')).data, 'still open')
     socket.close()
+  })
+
+  test('that are other primitives are sent as their text', { timeout }, async () => {
+    const socket = echo()
+    await once(socket, 'open')
+    for (const data of [5, -0.5, true, null, undefined, 5n]) {
+      socket.send(data)
+      assert.equal((await once(socket, 'message')).data, String(data))
+    }
+    socket.close()
+  })
+
+  test('may be in shared memory, or in a buffer of another realm', { timeout }, async () => {
+    const socket = echo()
+    await once(socket, 'open')
+    const shared = new SharedArrayBuffer(3)
+    new Uint8Array(shared).set([1, 2, 3])
+    for (const data of [shared, new Uint8Array(shared), vm.runInNewContext('new Uint8Array([1, 2, 3]).buffer')]) {
+      socket.send(data)
+      assert.deepEqual((await once(socket, 'message')).data, Buffer.from([1, 2, 3]))
+    }
+    socket.close()
+  })
+
+  test('have the origin of the url', { timeout }, async () => {
+    for (const [origin, expected] of [['https://user@example.com:8443', 'wss://example.com:8443'], ['http://EXAMPLE.com:80', 'ws://example.com'], ['', '']]) {
+      const socket = handler.connect(`${origin}${script(...accept(), text('a'), close())}`)
+      assert.equal((await once(socket, 'message')).origin, expected)
+    }
   })
 
   test('sent before the connection is open wait for it', { timeout }, async () => {
@@ -288,6 +349,50 @@ describe('messages', () => {
     await release(go)
     while (socket.bufferedAmount > 0) await turns(1)
     socket.close()
+  })
+
+  for (const [what, listen] of [
+    ['was for one only', (socket, listener) => socket.addEventListener('message', listener, { once: true })],
+    ['is removed', (socket, listener) => {
+      const once = event => { socket.removeEventListener('message', once); listener(event) }
+      socket.addEventListener('message', once)
+    }],
+    ['has a signal that aborts', (socket, listener) => {
+      const controller = new AbortController()
+      socket.addEventListener('message', event => { controller.abort(); listener(event) }, { signal: controller.signal })
+    }],
+    ['was a handler that is set to null', (socket, listener) => {
+      socket.onmessage = event => { socket.onmessage = null; listener(event) }
+    }]
+  ]) {
+    test(`after a listener that ${what} wait for the next reader`, { timeout }, async () => {
+      const socket = connectInOneBatch([...accept(), text('1'), text('2'), text('3'), close()])
+      const closed = once(socket, 'close')
+      const received = []
+      listen(socket, ({ data }) => received.push(data))
+      await closed
+      for await (const message of socket) received.push(message)
+      assert.deepEqual(received, ['1', '2', '3'])
+    })
+  }
+
+  test('that nobody listens for any more hold the application back', { timeout }, async () => {
+    const name = unique('sent')
+    const socket = connect([...accept(), ['repeat', 100, name, { type: 'websocket.send', text: { $fill: 16_384 } }], close()])
+    await once(socket, 'message')
+    await turns()
+    assert.ok(await notedSoFar(name) < 100)
+    let received = 1
+    for await (const { length } of socket) received += length / 16_384
+    assert.equal(received, 100)
+  })
+
+  test('reach no listener after its close', { timeout }, async () => {
+    const socket = connectInOneBatch([...accept(), text('1'), text('2'), close({ code: 3001 })])
+    const seen = []
+    socket.onmessage = ({ data }) => { seen.push(data); socket.close() }
+    assert.equal((await once(socket, 'close')).code, 3001)
+    assert.deepEqual(seen, ['1'])
   })
 
   test('before an error or a close are all delivered, those that had no listener yet too', { timeout }, async () => {
@@ -326,6 +431,32 @@ describe('messages', () => {
   })
 })
 
+// Scenario: the events of one batch were told in one loop, and whoever awaited one of them missed the next.
+describe('events of one batch', () => {
+  const fail = ['fail', 'broken']
+  for (const [steps, types, ...end] of [
+    [[...accept(), close()], ['open', 'close']],
+    [[...accept(), text('1'), text('2'), close()], ['open', 'message', 'message', 'close']],
+    [[...accept(), text('1')], ['open', 'message', 'error', 'close'], fail],
+    [[['receive'], close()], ['error', 'close']],
+    [[['receive']], ['error', 'close'], fail]
+  ]) {
+    test(`can be awaited one after the other: ${types.join(', ')}${end.length > 0 ? ', of a failure' : ''}`, { timeout: 10_000 }, async () => {
+      const socket = connectInOneBatch(steps, ...end)
+      for (const type of types) await once(socket, type)
+      assert.equal(socket.readyState, socket.CLOSED)
+    })
+  }
+
+  test('can be awaited with events.once', { timeout: 10_000 }, async () => {
+    const socket = connectInOneBatch([...accept(), text('1'), text('2'), text('3'), close()])
+    const received = []
+    while (received.length < 3) received.push((await events.once(socket, 'message'))[0].data)
+    await events.once(socket, 'close')
+    assert.deepEqual(received, ['1', '2', '3'])
+  })
+})
+
 describe('the end', () => {
   test('by the application', { timeout }, async () => {
     const socket = connect([...accept(), close({ code: 3002, reason: 'grüße' })])
@@ -344,15 +475,33 @@ describe('the end', () => {
     assert.equal((await noted(name)).code, 1005)
   })
 
-  test('by a close before the connection is open', { timeout }, async () => {
-    const name = unique('end')
-    const socket = connect([['receive'], ['receive', name]])
+  test('by a close before the connection is open is an error, then a close with 1006', { timeout }, async () => {
+    const [asked, name] = [unique('asked'), unique('end')]
+    const socket = connect([['receive'], ['note', asked], ['receive', name]])
     const events = []
-    for (const type of ['open', 'error', 'close']) socket.addEventListener(type, () => events.push(type))
-    socket.close()
-    const { code, wasClean } = await once(socket, 'close')
-    assert.deepEqual({ code, wasClean }, { code: 1006, wasClean: false })
-    assert.ok(!events.includes('open'))
+    for (const type of ['open', 'error', 'close']) socket.addEventListener(type, () => events.push([type, socket.readyState]))
+    await noted(asked)
+    const failed = once(socket, 'error')
+    socket.close(3001, 'too late')
+    assert.equal(socket.readyState, socket.CLOSING)
+    assert.equal((await failed).error.name, 'AbortError')
+    const { code, reason, wasClean } = await once(socket, 'close')
+    assert.deepEqual({ code, reason, wasClean }, { code: 1006, reason: '', wasClean: false })
+    assert.deepEqual(events, [['error', socket.CLOSED], ['close', socket.CLOSED]])
+    assert.deepEqual(await noted(name), { type: 'websocket.disconnect', code: 1006, reason: '' })
+    for await (const message of socket) assert.fail(`no message: ${message}`)
+  })
+
+  test('by a handler that closes before the connection is open is an error, then a close with 1006', { timeout }, async () => {
+    const closing = serve('script:app', { responseTimeout: 0 })
+    const asked = unique('asked')
+    const socket = closing.connect(script(['receive'], ['note', asked], ['receive']))
+    await noted(asked)
+    const failed = once(socket, 'error')
+    const ended = closing.close({ timeout: 1000 })
+    assert.equal((await failed).error.code, 'ERR_PYTHON_CLOSED')
+    assert.equal((await once(socket, 'close')).code, 1006)
+    await ended
   })
 
   test('by a second close changes nothing', { timeout }, async () => {
@@ -365,8 +514,8 @@ describe('the end', () => {
     assert.equal(socket.readyState, socket.CLOSED)
   })
 
-  for (const code of [0, 999, 1001, 1005, 1006, 2999, 5000]) {
-    test(`may not have the code ${code}`, { timeout }, async () => {
+  for (const code of [0, 999, 1001, 1005, 1006, 2999, 5000, 65_536 + 1000, NaN, null, '', 'a', 2999.4, {}]) {
+    test(`may not have the code ${JSON.stringify(code)}`, { timeout }, async () => {
       const socket = echo()
       await once(socket, 'open')
       assert.throws(() => socket.close(code), { name: 'InvalidAccessError' })
@@ -374,6 +523,54 @@ describe('the end', () => {
       socket.close()
     })
   }
+
+  for (const [given, code] of [['1000', 1000], [3000.7, 3001], [3000.5, 3000], [3001.5, 3002], [4999.5, null], [{ valueOf: () => 3000 }, 3000]]) {
+    test(`has the code that the standard makes of ${JSON.stringify(given)}: ${code}`, { timeout }, async () => {
+      const name = unique('end')
+      const socket = echo(name)
+      await once(socket, 'open')
+      if (code === null) {
+        assert.throws(() => socket.close(given), { name: 'InvalidAccessError' })
+        socket.close()
+        return
+      }
+      socket.close(given)
+      assert.equal((await once(socket, 'close')).code, code)
+      assert.equal((await noted(name)).code, code)
+    })
+  }
+
+  // Scenario: the state was CLOSING already when the native side threw for the BigInt, and nothing ended it any more.
+  test('with what is no number changes nothing', { timeout }, async () => {
+    const socket = echo()
+    await once(socket, 'open')
+    for (const code of [3000n, Symbol('a'), Object.create(null)]) assert.throws(() => socket.close(code), TypeError)
+    assert.throws(() => socket.close(3000, Symbol('a')), TypeError)
+    assert.equal(socket.readyState, socket.OPEN)
+    socket.close(3000)
+    assert.equal((await once(socket, 'close')).code, 3000)
+  })
+
+  for (const [given, reason] of [['\ud800', '\ufffd'], [null, 'null'], [5, '5'], [undefined, '']]) {
+    test(`has the reason that the standard makes of ${JSON.stringify(given)}`, { timeout }, async () => {
+      const name = unique('end')
+      const socket = echo(name)
+      await once(socket, 'open')
+      socket.close(3000, given)
+      assert.equal((await once(socket, 'close')).reason, reason)
+      assert.equal((await noted(name)).reason, reason)
+    })
+  }
+
+  test('without a code has no reason', { timeout }, async () => {
+    const name = unique('end')
+    const socket = echo(name)
+    await once(socket, 'open')
+    socket.close(undefined, 'lost')
+    const { code, reason } = await once(socket, 'close')
+    assert.deepEqual({ code, reason }, { code: 1005, reason: '' })
+    assert.deepEqual(await noted(name), { type: 'websocket.disconnect', code: 1005, reason: '' })
+  })
 
   test('may not have a reason that fits no close frame', { timeout }, async () => {
     const socket = echo()
@@ -383,14 +580,21 @@ describe('the end', () => {
     assert.equal((await once(socket, 'close')).reason, 'ä'.repeat(61))
   })
 
-  test('by an exception is an error, then a close with 1006', { timeout }, async () => {
-    const socket = connect([...accept(), ['fail', 'broken']])
-    const { error, message } = await once(socket, 'error')
-    assert.equal(error.code, 'ERR_PYTHON_EXCEPTION')
-    assert.equal(error.pythonType, 'LookupError')
-    assert.equal(message, error.message)
-    assert.equal(socket.readyState, socket.CLOSED)
-  })
+  for (const [when, steps, expected] of [['before the accept', [['receive']], 1006], ['after the accept', accept(), 1011]]) {
+    test(`by an exception ${when} is an error, then a close with ${expected}`, { timeout }, async () => {
+      const socket = connect([...steps, ['fail', 'broken']])
+      const closed = once(socket, 'close')
+      let readyState
+      socket.onerror = () => { readyState = socket.readyState }
+      const { error, message } = await once(socket, 'error')
+      assert.equal(error.code, 'ERR_PYTHON_EXCEPTION')
+      assert.equal(error.pythonType, 'LookupError')
+      assert.equal(message, error.message)
+      assert.equal(readyState, socket.CLOSED)
+      const { code, wasClean } = await closed
+      assert.deepEqual({ code, wasClean }, { code: expected, wasClean: false })
+    })
+  }
 
   test('by a refusal is an error that has the response', { timeout }, async () => {
     const socket = connect([['receive'], close()])
@@ -403,12 +607,43 @@ describe('the end', () => {
   })
 
   test('by a denial response says its status', { timeout }, async () => {
-    const socket = connect([
-      ['receive'], ['send', { type: 'websocket.http.response.start', status: 429 }],
-      ['send', { type: 'websocket.http.response.body', body: bytes('slow down') }]
-    ])
+    const socket = connect([['receive'], denial('start', { status: 429 }), denial('body', { body: bytes('slow down') })])
     assert.equal((await once(socket, 'error')).error.status, 429)
   })
+
+  // Scenario: the application went on, its response in flight, for as long as somebody held the error.
+  test('by a denial response whose body nobody reads ends the application', { timeout: 20_000 }, async () => {
+    const name = unique('cancelled')
+    const socket = connect([['receive'], denial('start', { status: 429 }), denial('body', { body: bytes('first'), more_body: true }), ['forever', name]])
+    const { error } = await once(socket, 'error')
+    await once(socket, 'close')
+    await noted(name)
+    assert.equal(await error.response.next(), null)
+  })
+
+  for (const [how, read] of [
+    ['next()', async response => {
+      const chunks = []
+      for (let chunk = await response.next(); chunk !== null; chunk = await response.next()) chunks.push(chunk)
+      return Buffer.concat(chunks)
+    }],
+    ['iteration', collect],
+    ['stream()', response => collect(response.stream())]
+  ]) {
+    test(`by a denial response gives its body to whoever begins to read it at the error: ${how}`, { timeout }, async () => {
+      const go = unique('go')
+      const socket = connect([
+        ['receive'], denial('start', { status: 429 }), denial('body', { body: bytes('slow '), more_body: true }),
+        ['released', go], denial('body', { body: bytes('down') })
+      ])
+      const closed = once(socket, 'close')
+      const { error } = await once(socket, 'error')
+      const whole = read(error.response)
+      await closed
+      await release(go)
+      assert.equal(String(await whole), 'slow down')
+    })
+  }
 
   test('by an AbortSignal is an error with its reason, and a disconnect', { timeout }, async () => {
     const name = unique('end')
@@ -459,6 +694,29 @@ describe('iteration', () => {
       assert.equal(message, 'a')
       break
     }
+    assert.equal((await noted(name)).code, 1000)
+  })
+
+  // Scenario: the end of the loop waited for the message that its `next()` waited for.
+  test('that is left while it waits closes the connection with 1000 at once', { timeout: 10_000 }, async () => {
+    const name = unique('end')
+    const socket = echo(name)
+    await once(socket, 'open')
+    const iterator = socket[Symbol.asyncIterator]()
+    const next = iterator.next()
+    assert.deepEqual(await iterator.return('left'), { value: 'left', done: true })
+    assert.deepEqual(await next, { value: undefined, done: true })
+    assert.deepEqual(await iterator.next(), { value: undefined, done: true })
+    assert.equal((await noted(name)).code, 1000)
+  })
+
+  test('by a stream that is destroyed closes the connection with 1000', { timeout: 10_000 }, async () => {
+    const name = unique('end')
+    const socket = echo(name)
+    const stream = Readable.from(socket)
+    stream.resume()
+    await once(socket, 'open')
+    stream.destroy()
     assert.equal((await noted(name)).code, 1000)
   })
 

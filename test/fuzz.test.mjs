@@ -184,8 +184,8 @@ describe('any value', () => {
       const socket = attempt(() => handler.connect(target, options))
       if (socket === undefined) return
       const closed = new Promise(resolve => socket.addEventListener('close', resolve))
-      socket.addEventListener('error', event => judge(event.error))
-      attempt(() => socket.send(value))
+      socket.addEventListener('error', event => judge(event.error, 'web'))
+      attempt(() => socket.send(value), 'web')
       attempt(() => { socket.binaryType = value }, 'web')
       attempt(() => { socket.onmessage = value }, 'web')
       attempt(() => socket.close(value, value), 'web')

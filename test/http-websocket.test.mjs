@@ -10,6 +10,7 @@ import net from 'node:net'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { inspect, promisify } from 'node:util'
+import { constants, deflateRawSync } from 'node:zlib'
 import { WebSocket as UndiciWebSocket } from 'undici'
 import { WebSocket } from 'ws'
 import { attachWebSocket, createRequestListener } from '../http.js'
@@ -64,12 +65,12 @@ function connect (url, protocols, options) {
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 
-function handshake (path, headers = {}, method = 'GET') {
+function handshake (path, headers = {}, method = 'GET', version = '1.1') {
   const fields = {
     Host: 'example.test', Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': KEY, ...headers
   }
   const lines = Object.entries(fields).filter(([, value]) => value !== undefined).map(([name, value]) => `${name}: ${value}\r\n`)
-  return Buffer.from(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1')
+  return Buffer.from(`${method} ${path} HTTP/${version}\r\n${lines.join('')}\r\n`, 'latin1')
 }
 
 /** One masked frame of a client, at most 125 bytes. */
@@ -154,22 +155,43 @@ describe('the handshake', () => {
     })
   }
 
-  for (const [what, headers, method, status] of [
+  for (const [what, headers, method, status, httpVersion] of [
     ['without a key', { 'Sec-WebSocket-Key': undefined }, 'GET', 400],
     ['with a malformed key', { 'Sec-WebSocket-Key': 'short' }, 'GET', 400],
     ['with a method other than GET', {}, 'PUT', 400],
     ['of another version', { 'Sec-WebSocket-Version': '12' }, 'GET', 426],
-    ['with contradictory framing', { 'Content-Length': '0', 'content-length': 'x' }, 'GET', 400]
+    ['with contradictory framing', { 'Content-Length': '0', 'content-length': 'x' }, 'GET', 400],
+    ['with a body', { 'Content-Length': '3' }, 'GET', 400],
+    ['with a chunked body', { 'Transfer-Encoding': 'chunked' }, 'GET', 400],
+    ['of HTTP/1.0', {}, 'GET', 400, '1.0']
   ]) {
     test(`${what} is refused, and the application not asked`, { timeout }, async t => {
       const { port } = await listen(t)
       const name = unique('asked')
       const client = raw(port)
-      client.write(handshake(script(['note', name]), headers, method))
+      client.write(handshake(script(['note', name]), headers, method, httpVersion))
       assert.match(await client.all, new RegExp(`^HTTP/1.1 ${status} `))
       assert.equal(await notedSoFar(name), null)
     })
   }
+
+  test('of another version is told the one to upgrade to', { timeout }, async t => {
+    const { port } = await listen(t)
+    const client = raw(port)
+    client.write(handshake('/', { 'Sec-WebSocket-Version': '12' }))
+    const all = await client.all
+    for (const line of ['Upgrade: websocket', 'Connection: Upgrade, close', 'Sec-WebSocket-Version: 13']) {
+      assert.ok(all.toLowerCase().includes(`\r\n${line.toLowerCase()}\r\n`), `${line} is not in ${all}`)
+    }
+  })
+
+  test('with a body of no bytes is one without', { timeout }, async t => {
+    const { port } = await listen(t)
+    const client = raw(port)
+    client.write(handshake(script(...accept(), close()), { 'Content-Length': '0' }))
+    await client.until('HTTP/1.1 101 ')
+    client.destroy()
+  })
 
   // Scenario: the 101 was written before the answer to the request before it, or the refusal threw into the server.
   for (const version of ['13', '12']) {
@@ -271,7 +293,7 @@ describe('messages', () => {
     await noted(first)
     client.send(Buffer.alloc(16 * 2 ** 20 + 1))
     assert.deepEqual(await client.closed, [1009, ''])
-    assert.deepEqual(await noted(name), disconnect(1006))
+    assert.deepEqual(await noted(name), disconnect(1009))
   })
 
   test('above maxPayload close the WebSocket with 1009, compressed ones too', { timeout }, async t => {
@@ -283,7 +305,7 @@ describe('messages', () => {
     await once(client, 'message')
     client.send('x'.repeat(100_000))
     assert.deepEqual(await client.closed, [1009, ''])
-    assert.deepEqual(await noted(name), disconnect(1006))
+    assert.deepEqual(await noted(name), disconnect(1009))
   })
 
   test('above the handler\'s maxMessageSize close the WebSocket with 1009', { timeout }, async t => {
@@ -299,16 +321,38 @@ describe('messages', () => {
     assert.deepEqual(errors, [])
   })
 
-  test('of invalid UTF-8 close the WebSocket with 1007', { timeout }, async t => {
-    const { port } = await listen(t)
-    const name = unique('end')
-    const client = raw(port)
-    client.write(handshake(script(...accept(), ['echo', name])))
-    await client.until('\r\n\r\n')
-    client.write(frame(1, [0xff]))
-    assert.deepEqual([...Buffer.from(await client.all, 'latin1').subarray(-4)], [0x88, 2, 1007 >> 8, 1007 & 0xff])
-    assert.deepEqual(await noted(name), disconnect(1006))
-  })
+  for (const [what, code, bad] of [
+    ['of invalid UTF-8', 1007, () => frame(1, [0xff])],
+    ['that are compressed, and are not', 1007, () => frame(0x41, [0xff, 0xff])],
+    ['of a reserved opcode', 1002, () => frame(3, 'a')],
+    ['that are not masked', 1002, () => Buffer.from([0x81, 1, 0x61])]
+  ]) {
+    test(`${what} close the WebSocket with ${code} on both sides`, { timeout }, async t => {
+      const { port } = await listen(t)
+      const name = unique('end')
+      const client = raw(port)
+      client.write(handshake(script(...accept(), ['echo', name]), { 'Sec-WebSocket-Extensions': 'permessage-deflate' }))
+      await client.until('\r\n\r\n')
+      client.write(bad())
+      assert.deepEqual([...Buffer.from(await client.all, 'latin1').subarray(-4)], [0x88, 2, code >> 8, code & 0xff])
+      assert.deepEqual(await noted(name), disconnect(code))
+    })
+  }
+})
+
+// Scenario: `ws` went on with what waited behind a compressed message, and threw into the event loop.
+test('chunks behind a fault of the client do not end the process', { timeout }, async t => {
+  const { port, sockets } = await listen(t)
+  const name = unique('end')
+  const client = raw(port)
+  client.write(handshake(script(...accept(), ['echo', name]), { 'Sec-WebSocket-Extensions': 'permessage-deflate' }))
+  await client.until('\r\n\r\n')
+  const [socket] = sockets
+  const compressed = frame(0x41, deflateRawSync('a', { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4))
+  // As they would come from the network while the first is decompressed.
+  for (const chunk of [compressed, frame(1, [0xff]), frame(1, 'more')]) socket.emit('data', chunk)
+  await client.all
+  assert.deepEqual(await noted(name), disconnect(1007))
 })
 
 describe('a close', () => {
@@ -486,6 +530,33 @@ describe('a refusal', () => {
     assert.deepEqual(errors.map(error => error.code), ['ERR_PYTHON_EXCEPTION'])
   })
 
+  for (const [what, length, parts] of [
+    ['shorter', 10, ['short']], ['longer', 5, ['12345', '6']], ['longer in its first part', 3, ['1234']], ['empty', 1, []]
+  ]) {
+    test(`whose body is ${what} than its content-length cuts the connection, and is reported`, { timeout }, async t => {
+      const { port, errors } = await listen(t)
+      const client = raw(port)
+      client.write(handshake(script(
+        ['receive'], denial('start', { status: 401, headers: [['content-length', String(length)].map(bytes)] }),
+        ...parts.map(each => denial('body', { body: bytes(each), more_body: true })), denial('body')
+      )))
+      const [, content = ''] = (await client.all).split('\r\n\r\n')
+      assert.ok(content.length <= length, content)
+      assert.deepEqual(errors.map(error => error.code), ['ERR_PYTHON_CONTENT_LENGTH_MISMATCH'])
+    })
+  }
+
+  test('may have the content-length of its body, or of one that a 304 leaves out', { timeout }, async t => {
+    const { url, errors } = await listen(t)
+    for (const [status, sent] of [[401, 'who?'], [304, '']]) {
+      const headers = [['content-length', '4'].map(bytes)]
+      const client = connect(url(['receive'], denial('start', { status, headers }), denial('body', { body: bytes(sent) })))
+      const { headers: received, body: content } = await client.refused
+      assert.deepEqual([received['content-length'], content], ['4', sent])
+    }
+    assert.deepEqual(errors, [])
+  })
+
   for (const [what, steps, code] of [
     ['that raises', [['receive'], ['fail', 'broken']], 'ERR_PYTHON_EXCEPTION'],
     ['that returns', [['receive']], 'ERR_PYTHON_NO_RESPONSE']
@@ -607,6 +678,16 @@ describe('which handler serves', () => {
     }
   })
 
+  test('is decided by the path of a target that names the server too', { timeout }, async t => {
+    const { port } = await listen(t, { path: '/script' })
+    for (const [target, status] of [[`http://example.test${script(...accept(), close())}`, 101], ['HTTP://example.test?/script', 404]]) {
+      const client = raw(port)
+      client.write(handshake(target))
+      await client.until(`HTTP/1.1 ${status} `)
+      client.destroy()
+    }
+  })
+
   test('two applications on two paths', { timeout }, async t => {
     const other = serve('lifespan:complete')
     t.after(() => other.close())
@@ -694,6 +775,8 @@ describe('attachWebSocket', () => {
     ...[
       null, 5, 'a', { onError: 'no function' }, { exposeErrors: 'yes' }, { path: 5 }, { path: 'a' },
       { pingInterval: '20' }, { pingInterval: -1 }, { pingInterval: NaN }, { pingInterval: 2 ** 31 },
+      ...['handleProtocols', 'verifyClient'].map(name => ({ [name]: () => true })),
+      { port: 0 }, { host: '127.0.0.1' }, { backlog: 5 }, { server: {} }, { noServer: true },
       { maxPayload: '20' }, { maxPayload: -1 }, { maxPayload: 1.5 }, { maxPayload: NaN }
     ].map(options => [inspect(options), [http.createServer(), handler, options]])
   ]) {

@@ -372,6 +372,35 @@ describe('backpressure', () => {
   })
 })
 
+describe('the close by the caller', () => {
+  for (const code of [999, 1004, 1005, 1006, 1015, 1016, 2000, 2999, 5000, 1000.5, '1000', null]) {
+    test(`is refused with the code ${JSON.stringify(code)}, and may come again`, { timeout }, async () => {
+      const name = unique('end')
+      const { request, response } = open([...accept(), ['echo', name]])
+      await response
+      await assert.rejects(request.end(code), failure('ERR_PYTHON_INVALID_ARGUMENT'))
+      await request.end(1000)
+      assert.equal((await noted(name)).code, 1000)
+    })
+  }
+
+  for (const [code, reason, expected] of [
+    [1000, 'why', 'why'], [1003, 'why', 'why'], [1007, '', ''], [1014, '', ''], [3000, '', ''], [4999, '', ''],
+    // Without a code there is no place for a reason in the frame.
+    [undefined, 'why', '']
+  ]) {
+    test(`has the code and the reason: ${code}, ${reason}`, { timeout }, async () => {
+      const name = unique('end')
+      const { request, response } = open([...accept(), ['echo', name]])
+      const socket = await response
+      await request.end(code, reason)
+      const closed = { code: code ?? 1005, reason: expected }
+      assert.deepEqual(await noted(name), { type: 'websocket.disconnect', ...closed })
+      assert.deepEqual(socket.closed, closed)
+    })
+  }
+})
+
 describe('the close by the application', () => {
   for (const [what, fields, expected] of [
     ['without a code', {}, { code: 1000, reason: '' }],

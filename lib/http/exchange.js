@@ -12,7 +12,7 @@ const { Headers } = require('../headers.js')
 const { Response } = require('../response.js')
 const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
-const { Failure } = require('./failure.js')
+const { Failure, mismatch } = require('./failure.js')
 const { RequestBody } = require('./request-body.js')
 const { RequestHead } = require('./request-head.js')
 const { ResponseHead } = require('./response-head.js')
@@ -326,13 +326,6 @@ function consumedBody (req) {
 /** Node answers `100 Continue` by itself unless the server has a 'checkContinue' listener. */
 function continueSent (req, res) {
   return req.httpVersionMajor === 2 ? req.stream.sentInfoHeaders.length > 0 : res._sent100 === true
-}
-
-function mismatch (announced, sent) {
-  return new PythonHandlerError(
-    'ERR_PYTHON_CONTENT_LENGTH_MISMATCH',
-    `body of the response differs from its \`content-length\`: ${announced} announced, ${sent} sent`
-  )
 }
 
 module.exports = { Exchange }

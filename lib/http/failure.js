@@ -5,6 +5,7 @@
  */
 
 const { STATUS_CODES } = require('node:http')
+const { PythonHandlerError } = require('../errors.js')
 
 const STATUS_OF_CODE = {
   ERR_PYTHON_INVALID_METHOD: 400,
@@ -60,8 +61,16 @@ function logFailure (error, req, res, { status }) {
   console.error(`python-node: ${req.method} ${path} failed\n${describe(error)}`)
 }
 
+/** A body that a client could take for whole, or for another response's. */
+function mismatch (announced, sent) {
+  return new PythonHandlerError(
+    'ERR_PYTHON_CONTENT_LENGTH_MISMATCH',
+    `body of the response differs from its \`content-length\`: ${announced} announced, ${sent} sent`
+  )
+}
+
 function describe (error) {
   return String(error?.traceback ?? error?.stack ?? error).trimEnd()
 }
 
-module.exports = { Failure, logFailure }
+module.exports = { Failure, logFailure, mismatch }

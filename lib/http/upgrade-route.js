@@ -37,8 +37,11 @@ function claim (server, listener, req, socket) {
   return taker === listener
 }
 
+/** A proxy's request names the server in its target (RFC 9112, 3.2.2), and that may leave no path. */
+const SERVER = /^https?:\/\/[^/?#]*/i
+
 function takerOf (listeners, req) {
-  const path = req.url.split('?', 1)[0]
+  const path = req.url.replace(SERVER, '').split('?', 1)[0] || '/'
   return listeners.find(each => each[kPath] === path) ?? listeners.find(each => each[kPath] === null)
 }
 
@@ -50,14 +53,17 @@ function isWebSocket ({ headers: { upgrade = '' } }) {
 function decline (server, req, socket) {
   socket.on('error', ignore)
   const res = respond(req, socket)
-  // A body has not been read as one, and cannot be any more.
-  const { 'content-length': length = '0', 'transfer-encoding': coding } = req.headers
-  if (!isWebSocket(req) && length === '0' && coding === undefined && server.listenerCount('request') > 0) {
+  if (!isWebSocket(req) && !hasBody(req) && server.listenerCount('request') > 0) {
     server.emit('request', req, res)
   } else {
     res.writeHead(isWebSocket(req) ? 404 : 400)
     res.end()
   }
+}
+
+/** Whether a body follows. It has not been read as one, and cannot be any more. */
+function hasBody ({ headers: { 'content-length': length = '0', 'transfer-encoding': coding } }) {
+  return length !== '0' || coding !== undefined
 }
 
 /** Node's own response on a socket that was to be upgraded: it closes afterwards. */
@@ -72,4 +78,4 @@ function respond (req, socket) {
 /** 'close' follows. */
 function ignore () {}
 
-module.exports = { claim, respond, route, unroute }
+module.exports = { claim, hasBody, respond, route, unroute }

@@ -14,10 +14,10 @@ const { LONGEST, amount, checkOptions, duration, flag, invalid, text } = require
 const { Request } = require('../request.js')
 const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
-const { Failure, logFailure } = require('./failure.js')
+const { Failure, logFailure, mismatch } = require('./failure.js')
 const { RequestHead } = require('./request-head.js')
 const { ResponseHead } = require('./response-head.js')
-const { claim, respond, route, unroute } = require('./upgrade-route.js')
+const { claim, hasBody, respond, route, unroute } = require('./upgrade-route.js')
 
 /** uvicorn's: a message of 16 MiB, a ping every 20 s, a sign of life within another 20 s. */
 const MAX_PAYLOAD = 16 * 2 ** 20
@@ -26,14 +26,44 @@ const PING_INTERVAL = 20_000
 /** Frames that come before the accept are kept up to this, which is Node's own high-water mark for a socket. */
 const EARLY_LIMIT = 64 * 1024
 
-/** Close codes (RFC 6455 7.4.1): a server that stops, a broken connection, a message above the limit, a failed application. */
+/**
+ * Close codes (RFC 6455 7.4.1): a server that stops, a client that breaks the protocol, a broken connection, no UTF-8 or
+ * not compressed as agreed, too many parts, a message above the limit, a failed application.
+ */
 const GOING_AWAY = 1001
+const PROTOCOL_ERROR = 1002
 const ABNORMAL = 1006
+const INVALID_DATA = 1007
+const POLICY_VIOLATION = 1008
 const TOO_LARGE = 1009
 const INTERNAL_ERROR = 1011
 
+/** What `ws` closes with for these; for others of its own PROTOCOL_ERROR. */
+const CODE_OF_ERROR = {
+  WS_ERR_INVALID_UTF8: INVALID_DATA,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: POLICY_VIOLATION,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: TOO_LARGE,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: TOO_LARGE
+}
+
+const OWN_SERVER = 'the server is the first argument, which listens by itself'
+
+/** Options of `ws` that would do nothing here, and what to do instead. */
+const REFUSED_OPTIONS = {
+  verifyClient: 'check the client in the application, or in an \'upgrade\' listener of the server\'s before',
+  handleProtocols: 'the application chooses the subprotocol',
+  noServer: OWN_SERVER,
+  server: OWN_SERVER,
+  host: OWN_SERVER,
+  port: OWN_SERVER,
+  backlog: OWN_SERVER
+}
+
 /** A key is 16 bytes in base64 (RFC 6455 4.1). */
 const KEY = /^[+/0-9a-z]{22}==$/i
+
+/** What a 426 has to say (RFC 9110, 15.5.22 and 7.8). */
+const UPGRADE_REQUIRED = { connection: 'Upgrade, close', upgrade: 'websocket', 'sec-websocket-version': '13' }
 
 const kHeaders = Symbol('python-node accept headers')
 
@@ -56,6 +86,9 @@ function attachWebSocket (server, handler, options = {}) {
     throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`handler` must be a PythonHandler')
   }
   checkOptions(options)
+  for (const [name, instead] of Object.entries(REFUSED_OPTIONS)) {
+    if ((options[name] ?? undefined) !== undefined) throw invalid(`\`${name}\` is no option: ${instead}`)
+  }
   const { onError = logFailure } = options
   if (typeof onError !== 'function') {
     throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', '`onError` must be a function')
@@ -75,7 +108,6 @@ function attachWebSocket (server, handler, options = {}) {
     maxPayload: maxPayload > LONGEST ? 0 : maxPayload,
     noServer: true,
     // The application has chosen already.
-    verifyClient: null,
     handleProtocols: (_offered, req) => req[kHeaders].subprotocol ?? false
   })
   sockets.on('headers', (lines, req) => lines.push(...req[kHeaders].lines))
@@ -169,9 +201,10 @@ class Upgrade {
     socket.on('data', this.#keep)
     socket.on('end', destroySoon)
     try {
-      const { 'sec-websocket-key': key = '', 'sec-websocket-version': version } = this.#req.headers
-      if (this.#req.method !== 'GET') return this.#answer(400)
-      if (version !== '13' && version !== '8') return this.#answer(426, { 'sec-websocket-version': '13' })
+      const { method, httpVersion, headers: { 'sec-websocket-key': key = '', 'sec-websocket-version': version } } = this.#req
+      // HTTP/1.0 has no upgrade (RFC 9110, 7.8), and what a body would be is the first frames.
+      if (method !== 'GET' || httpVersion === '1.0' || hasBody(this.#req)) return this.#answer(400)
+      if (version !== '13' && version !== '8') return this.#answer(426, UPGRADE_REQUIRED)
       if (!KEY.test(key)) return this.#answer(400)
       const request = this.#describe()
       this.#call = new Call(this.#context.service, this.#signal, response => this.#refused(response), error => this.#failed(error))
@@ -255,13 +288,16 @@ class Upgrade {
 
   #open (webSocket) {
     this.#webSocket = webSocket
-    webSocket.on('error', ignore)
+    stopAtError(webSocket)
+    // What the client did wrong: `ws` closes, and tells no code of it.
+    let fault = null
+    webSocket.on('error', error => { fault = faultOf(error) })
     webSocket.on('message', (data, isBinary) => {
       if (webSocket.readyState !== webSocket.OPEN) return
       this.#call.write(data, !isBinary).catch(ignore)
       if (!this.#call.hasRoom && webSocket.readyState === webSocket.OPEN) webSocket.pause()
     })
-    webSocket.on('close', (code, reason) => this.#call.close(code, reason.toString()))
+    webSocket.on('close', (code, reason) => this.#call.close(fault ?? code, reason.toString()))
     if (this.#leaving) this.leave()
   }
 
@@ -323,9 +359,14 @@ class Upgrade {
     try {
       const head = new ResponseHead(this.#req, response)
       head.write(this.#req, res, response.complete ? response.body.length : -1)
+      const announced = head.bodiless ? -1 : head.contentLength
+      let length = 0
       for (let chunk = await response.next(); chunk !== null; chunk = await response.next()) {
+        length += chunk.length
+        if (announced !== -1 && length > announced) throw mismatch(announced, length)
         if (!res.write(chunk)) await drained(this.#socket)
       }
+      if (announced !== -1 && length < announced) throw mismatch(announced, length)
       res.end()
     } catch (error) {
       if (this.#signal.aborted) return
@@ -352,6 +393,24 @@ class Upgrade {
     this.#socket.resume()
     return (this.#res = respond(this.#req, this.#socket))
   }
+}
+
+/**
+ * `ws` (8.23.0) parses on after an error where further chunks wait behind a compressed message, and throws into the
+ * event loop: a client could end the process.
+ */
+function stopAtError ({ _receiver: receiver }) {
+  const write = receiver._write
+  receiver._write = (chunk, encoding, callback) => {
+    if (receiver.errored) callback(receiver.errored)
+    else write.call(receiver, chunk, encoding, callback)
+  }
+}
+
+/** @returns {number | null} the code that `ws` closes with because of the client; null where the connection broke */
+function faultOf ({ code = '' }) {
+  if (code.startsWith('WS_ERR_')) return CODE_OF_ERROR[code] ?? PROTOCOL_ERROR
+  return code.startsWith('Z_') ? INVALID_DATA : null
 }
 
 /** Waits until a socket takes more, or is gone. Node's server no longer tells its response. */
