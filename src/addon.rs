@@ -286,12 +286,11 @@ pub struct Attached<'env> {
 #[napi(catch_unwind)]
 pub fn attach<'env>(env: &'env Env, callback: Unknown<'env>) -> Result<Attached<'env>> {
     let (fields, first_id) = Environment::attach(env, callback.raw())?;
-    #[expect(clippy::cast_precision_loss, reason = "a multiple of 2^40")]
     // SAFETY: made in this call.
-    Ok(Attached {
-        fields: unsafe { Unknown::from_napi_value(env.raw(), fields)? },
-        first_id: first_id as f64,
-    })
+    let fields = unsafe { Unknown::from_napi_value(env.raw(), fields)? };
+    #[expect(clippy::cast_precision_loss, reason = "a multiple of 2^40")]
+    let first_id = first_id as f64;
+    Ok(Attached { fields, first_id })
 }
 
 /// Delivers what was postponed, to the environment with this first id.

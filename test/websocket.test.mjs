@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
+import { inspect } from 'node:util'
 import { Request } from '../index.js'
 import { collect, failure, noted, notedSoFar, release, serve, timeout, turns, watch } from './fixtures.mjs'
 import { accept, binary, bytes, close, pairs, script, text, unique } from './script.mjs'
@@ -157,6 +158,16 @@ describe('the handshake', () => {
     await release(name)
     assert.equal((await response).status, 101)
   })
+
+  // FastAPI's own handler gives the list of what is invalid.
+  for (const fields of [
+    { code: 1008, reason: [{ type: 'missing' }] }, { code: 401 }, { code: 1006 }, { code: 'none', reason: 5 }, { code: 4000, reason: 'x'.repeat(200) }
+  ]) {
+    test(`a close before the accept needs no code and no reason that could be sent: ${inspect(fields)}`, { timeout }, async () => {
+      const { response } = open([['receive'], close(fields)])
+      assert.equal((await response).status, 403)
+    })
+  }
 
   test('a close before the accept is status 403 with an empty body', { timeout }, async () => {
     const { response } = open([['receive'], close({ code: 4000, reason: 'no' })])
