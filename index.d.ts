@@ -366,8 +366,8 @@ export interface PythonHandlerOptions {
   maxMessageSize?: number | undefined
 
   /**
-   * Milliseconds that the end of the process waits for Python: running tasks are cancelled and `atexit`
-   * functions run. Holds for the process; the handler made last sets it.
+   * Milliseconds that the end of the process waits for Python: running tasks are cancelled, lifespans end (within three
+   * quarters of it), threads and pools are told to, and `atexit` functions run. Holds for the process; the handler made last sets it.
    *
    * 0 to 2147483647. Default: 2000.
    */
@@ -576,7 +576,11 @@ export interface RequestOptions {
   /** Default: none. */
   headers?: HeadersInit | null | undefined
 
-  /** Default: none. A stream is for `handleRequest` and `handleStream`. */
+  /**
+   * Default: none. A stream is for `handleRequest` and `handleStream`, and is theirs: it is destroyed (a web stream cancelled)
+   * as soon as nobody wants the rest, because the request was refused, aborted or answered early. The request of a Node
+   * server is left to its response. A `content-length` that is not the length of a whole body: `ERR_PYTHON_INVALID_HEADER`.
+   */
   body?: BodyInit | null | undefined
 
   /** The connection that the request came on. Default: none, `scope["client"]` is None. */
