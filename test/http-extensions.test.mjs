@@ -179,6 +179,37 @@ describe('trailers', () => {
     assert.deepEqual(errors, [])
   })
 
+  // Scenario: Node throws at these over HTTP/2, in an event of its own, which ended the process.
+  const forbidden = [
+    ['connection', 'close'], ['transfer-encoding', 'chunked'], ['upgrade', 'x'], ['te', 'x'], ['keep-alive', 'timeout=9'],
+    ['content-length', '3'], ['host', 'a'], ['trailer', 'x']
+  ]
+  test('leave out what only a head can say, over HTTP/1.1', { timeout }, async t => {
+    const { port, errors } = await listen(t)
+    const { rawTrailers } = await request(port, [start({ trailers: true }), body('all'), trailers([...forbidden, ['x-sum', '1']])], { headers: { te: 'trailers' } })
+    assert.deepEqual(rawTrailers, ['x-sum', '1'])
+    assert.deepEqual(errors, [])
+  })
+
+  test('leave out what only a head can say, over HTTP/2', { timeout }, async t => {
+    const { port, errors } = await listen(t, plainHttp2)
+    const client = await session(t, port)
+    const received = await stream(client, [start({ trailers: true }), body('all'), trailers([...forbidden, ['x-sum', '1']])], { te: 'trailers' })
+    assert.deepEqual(received.trailers, { 'x-sum': '1' })
+    const none = await stream(client, [start({ trailers: true }), body('all'), trailers(forbidden)], { te: 'trailers' })
+    assert.deepEqual([String(none.body), none.trailers], ['all', undefined])
+    assert.deepEqual(errors, [])
+  })
+
+  test('that Node does not take end the stream with an error, over HTTP/2', { timeout }, async t => {
+    const { port, errors } = await listen(t, plainHttp2)
+    const client = await session(t, port)
+    const steps = [start({ trailers: true }), body('all'), trailers([['etag', '1'], ['etag', '2']])]
+    await assert.rejects(stream(client, steps, { te: 'trailers' }), { code: 'ERR_HTTP2_STREAM_ERROR' })
+    assert.deepEqual(errors.map(error => error.code), ['ERR_HTTP2_HEADER_SINGLE_VALUE'])
+    assert.equal(String((await stream(client, [start(), body('next')])).body), 'next')
+  })
+
   test('are left out after a body with content-length over HTTP/1.1', { timeout }, async t => {
     const { port, errors } = await listen(t)
     const steps = [start({ trailers: true, headers: pairs({ 'content-length': '3', trailer: 'x-sum' }) }), body('all'), trailers([['x-sum', '1']])]

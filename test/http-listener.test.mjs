@@ -11,6 +11,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -780,6 +781,22 @@ describe('Express and Connect', () => {
     assert.equal(headers['x-powered-by'], 'Express')
   })
 
+  // Scenario: the package `compression` gives a listener for the response's 'drain' to a stream of its own.
+  test('a middleware whose own stream tells of the drain', { timeout }, async t => {
+    const listener = createRequestListener(handler, quiet(t))
+    const { port } = await serve(t, (req, res) => {
+      const { on, write, end } = res
+      const through = new PassThrough({ highWaterMark: 1024 })
+      through.on('data', chunk => { if (!write.call(res, chunk)) through.pause() }).on('end', () => end.call(res))
+      on.call(res, 'drain', () => through.resume())
+      res.on = (type, taker) => type === 'drain' ? through.on(type, taker) : on.call(res, type, taker)
+      res.write = chunk => through.write(chunk)
+      res.end = chunk => through.end(chunk)
+      listener(req, res)
+    })
+    assert.equal((await request(port, { path: '/download?through=32' })).body.length, 32 * 65536)
+  })
+
   test('scheme and client follow the `trust proxy` setting', { timeout }, async t => {
     const headers = { 'x-forwarded-proto': 'https', 'x-forwarded-for': '192.0.2.7' }
     for (const trusted of [true, false]) {
@@ -835,7 +852,7 @@ describe('HTTP/2', () => {
     const client = http2.connect(`http://127.0.0.1:${port}`)
     t.after(() => client.destroy())
     server.on('sessionError', () => {})
-    return { client, port }
+    return { client, port, server }
   }
 
   async function get (client, headers, body) {
@@ -905,6 +922,51 @@ describe('HTTP/2', () => {
     assert.equal(JSON.parse((await get(client, { ':path': '/wait?started:h2-upload' })).body), 'started:h2-upload')
     stream.close(http2.constants.NGHTTP2_CANCEL)
     assert.equal(JSON.parse((await get(client, { ':path': '/wait?gone:h2-upload' })).body), 'gone:h2-upload')
+  })
+
+  // Scenario: of a stream that waits for its client's window, Node 20 to 24 emit no 'close' when it is reset with NO_ERROR.
+  for (const [what, answer] of [
+    ['streamed', () => ({ status: 200, headers: new Headers(), complete: false, trailers: null, next: async () => Buffer.alloc(65536) })],
+    ['whole', () => new Response({ status: 200, body: Buffer.alloc(1 << 20) })]
+  ]) {
+    test(`a stream whose client leaves with NO_ERROR, and takes nothing, is given up: a ${what} body`, { timeout }, async t => {
+      let told
+      const left = new Promise(resolve => { told = resolve })
+      const { errors, onError } = recorder()
+      const listener = createRequestListener({
+        async handleStream (_request, { signal }) {
+          signal.addEventListener('abort', told)
+          return answer()
+        }
+      }, { onError })
+      let carrier
+      const { port } = await serve(t, (req, res) => {
+        carrier = res.stream
+        listener(req, res)
+      }, { make: http2.createServer })
+      const client = http2.connect(`http://127.0.0.1:${port}`)
+      t.after(() => client.destroy())
+      const stream = client.request()
+      await once(stream, 'response')
+      while (!carrier.writableNeedDrain) await new Promise(setImmediate)
+      const closed = once(carrier, 'close')
+      stream.close(http2.constants.NGHTTP2_NO_ERROR)
+      await left
+      await closed
+      assert.deepEqual(errors, [])
+    })
+  }
+
+  test('with a checkContinue listener, the client is asked for its body once', { timeout }, async t => {
+    const { client, server } = await session(t, quiet(t))
+    server.on('checkContinue', server.listeners('request')[0])
+    const stream = client.request({ ':path': '/digest', ':method': 'POST', expect: '100-continue' })
+    let asked = 0
+    stream.on('continue', () => { asked++ })
+    await once(stream, 'continue')
+    stream.end('hello')
+    assert.equal(JSON.parse(await collect(stream)).length, 5)
+    assert.equal(asked, 1)
   })
 
   test('an upload whose connection is lost fails for the handler, it does not end', { timeout }, async t => {

@@ -6,6 +6,7 @@
  * in the second case the application is told through the signal.
  */
 
+const { EventEmitter } = require('node:events')
 const { Http2ServerRequest, Http2ServerResponse, constants: { NGHTTP2_INTERNAL_ERROR } } = require('node:http2')
 const { PythonHandlerError } = require('../errors.js')
 const { Headers } = require('../headers.js')
@@ -13,6 +14,7 @@ const { Response } = require('../response.js')
 const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
 const { Failure } = require('./failure.js')
+const { HEAD_FIELDS, isHttp2 } = require('./protocol.js')
 const { RequestBody } = require('./request-body.js')
 const { RequestHead } = require('./request-head.js')
 const { ResponseHead } = require('./response-head.js')
@@ -21,6 +23,8 @@ const { ResponseHead } = require('./response-head.js')
 const NO_BODY = Buffer.alloc(0)
 
 const kExchange = Symbol('python-node exchange')
+
+const { on } = EventEmitter.prototype
 
 class Exchange {
   #service
@@ -58,9 +62,11 @@ class Exchange {
       const head = new RequestHead(this.#req)
       this.#takesTrailers = head.takesTrailers
       // Node's HTTP/2 response has no 'close' for a HEAD whose client leaves before the head.
-      const carrier = this.#req.httpVersionMajor === 2 ? res.stream : res
-      res[kExchange] = carrier[kExchange] = this
-      carrier.on('close', onResponseClose)
+      const carrier = isHttp2(this.#req) ? res.stream : res
+      carrier[kExchange] = this
+      // Of the response itself: middleware replaces its `on` (compression).
+      on.call(carrier, 'close', onResponseClose)
+      if (carrier !== res) carrier.on('aborted', onStreamAborted)
       this.#service.inFlight.enter()
       // A response that waits behind a pipelined one has no socket and, before Node 26, no 'close'.
       if (res.socket === null) connection.watch(this)
@@ -84,7 +90,7 @@ class Exchange {
     this.#wakeWriter?.()
   }
 
-  /** The response's 'close': after its last byte, or because the connection is lost. */
+  /** After the response's last byte, or because the client has left. */
   responseClosed () {
     if (!this.#sent) return this.connectionLost()
     this.#close()
@@ -103,10 +109,10 @@ class Exchange {
     const req = this.#req
     const res = this.#res
     const options = { signal: this.#signal, trailers: head.takesTrailers, onEarlyHints: undefined, onPush: undefined }
-    if (req.httpVersionMajor === 2 || req.httpVersionMinor > 0) {
+    if (isHttp2(req) || req.httpVersionMinor > 0) {
       options.onEarlyHints = hints => this.#hint(hints)
     }
-    if (req.httpVersionMajor === 2 && takesPushes(res.stream)) options.onPush = push => this.#push(push)
+    if (isHttp2(req) && takesPushes(res.stream)) options.onPush = push => this.#push(push)
     return options
   }
 
@@ -161,7 +167,7 @@ class Exchange {
       socket: typeof ip === 'string' && ip !== facts.remoteAddress
         ? { ...facts, remoteAddress: ip, remotePort: 0, remoteFamily: ip.includes(':') ? 'IPv6' : 'IPv4' }
         : facts,
-      httpVersion: req.httpVersionMajor === 2 ? '2' : req.httpVersion,
+      httpVersion: isHttp2(req) ? '2' : req.httpVersion,
       scheme: protocol === 'https' || (protocol === undefined && encrypted) ? 'https' : 'http'
     }
     if (head.rootPath !== '') request.rootPath = head.rootPath
@@ -209,7 +215,8 @@ class Exchange {
     res.flushHeaders()
     process.nextTick(uncork, res)
     res.on('error', ignore)
-    res.on('drain', onResponseDrain)
+    // Bound: middleware gives it to a stream of its own (compression).
+    res.on('drain', () => this.#drained())
     // Also while the client takes nothing.
     Response.onBroken(response, error => this.#fail(error))
     let length = 0
@@ -233,8 +240,23 @@ class Exchange {
 
   /** Chunked bodies and HTTP/2 streams can be followed by header fields. */
   #addTrailers (trailers) {
-    if (this.#req.httpVersionMajor === 1 && !this.#res.chunkedEncoding) return
-    this.#res.addTrailers(this.#req.httpVersionMajor === 2 ? trailers.toJSON() : trailers.entries())
+    const req = this.#req
+    const res = this.#res
+    for (const name of trailers.keys()) if (HEAD_FIELDS.has(name)) trailers.delete(name)
+    if (!isHttp2(req)) {
+      if (res.chunkedEncoding) res.addTrailers(trailers.entries())
+      return
+    }
+    // Node's own listener throws into the process what it does not take: a repeated `etag`.
+    res.stream.removeAllListeners('wantTrailers')
+    res.stream.on('wantTrailers', () => {
+      try {
+        res.stream.sendTrailers(trailers.toJSON())
+      } catch (error) {
+        this.#fail(error)
+        cutOff(req, res)
+      }
+    })
   }
 
   /** Takes a body that may not be sent, so that the application ends as it would elsewhere. */
@@ -249,11 +271,24 @@ class Exchange {
   }
 
   #end (body) {
+    if (isHttp2(this.#req)) return this.#endStream(body)
     this.#sent = true
     this.#res.end(body)
   }
 
-  drained () {
+  /** When the client has taken the rest: of a stream that is reset with NO_ERROR while it ends, Node 20 to 24 say nothing. */
+  #endStream (body = NO_BODY) {
+    const res = this.#res
+    if (body.length > 0) res.write(body)
+    const end = () => {
+      this.#sent = true
+      res.end()
+    }
+    if (res.stream.writableLength === 0) end()
+    else res.stream.write(NO_BODY, end)
+  }
+
+  #drained () {
     this.#wakeWriter?.()
     this.#wakeWriter = null
   }
@@ -286,7 +321,7 @@ class Exchange {
 
 /** Ends a response that has begun so that the client cannot take it for whole. */
 function cutOff (req, res) {
-  if (req.httpVersionMajor === 2) res.stream.close(NGHTTP2_INTERNAL_ERROR)
+  if (isHttp2(req)) res.stream.close(NGHTTP2_INTERNAL_ERROR)
   // To HTTP/1.0 the end of the connection is the end of the body: only a reset says otherwise.
   else if (req.httpVersionMinor === 0) req.socket.resetAndDestroy()
   else res.destroy()
@@ -301,8 +336,14 @@ function onResponseClose () {
   this[kExchange].responseClosed()
 }
 
-function onResponseDrain () {
-  this[kExchange].drained()
+/** All that Node 20 to 24 say of a stream reset with NO_ERROR whose client takes nothing. They keep it, and what it held. */
+function onStreamAborted () {
+  this[kExchange].responseClosed()
+  process.nextTick(destroy, this)
+}
+
+function destroy (stream) {
+  stream.destroy()
 }
 
 function uncork (res) {
@@ -325,7 +366,8 @@ function consumedBody (req) {
 
 /** Node answers `100 Continue` by itself unless the server has a 'checkContinue' listener. */
 function continueSent (req, res) {
-  return req.httpVersionMajor === 2 ? req.stream.sentInfoHeaders.length > 0 : res._sent100 === true
+  // An HTTP/2 stream has no list before the first.
+  return isHttp2(req) ? (req.stream.sentInfoHeaders ?? []).some(sent => sent[':status'] === 100) : res._sent100 === true
 }
 
 function mismatch (announced, sent) {
