@@ -191,6 +191,7 @@ class Exchange {
   async #deliver (response) {
     const req = this.#req
     const res = this.#res
+    this.#closeAfterwards()
     const head = new ResponseHead(req, response)
     const { contentLength, bodiless } = head
     if (bodiless) {
@@ -270,6 +271,12 @@ class Exchange {
     }
   }
 
+  /** In a stop, the connection takes no more requests; those that were pipelined are answered yet. */
+  #closeAfterwards () {
+    if (!this.#service.inFlight.isStopping || isHttp2(this.#req)) return
+    if (this.#connection?.isLast(this)) this.#res.shouldKeepAlive = false
+  }
+
   #end (body) {
     if (isHttp2(this.#req)) return this.#endStream(body)
     this.#sent = true
@@ -307,6 +314,7 @@ class Exchange {
       if (!res.headersSent) {
         if (taken === true) return
         this.#sent = true
+        this.#closeAfterwards()
         failure.answer(req, res, this.#service.exposeErrors)
       } else if (!res.writableEnded) {
         // What was written in this tick is still corked, and goes out first.

@@ -7,6 +7,7 @@
 
 const { PythonHandlerError } = require('../errors.js')
 const { checkOptions, flag } = require('../options.js')
+const { Connections } = require('./connections.js')
 const { Exchange } = require('./exchange.js')
 const { logFailure } = require('./failure.js')
 const { InFlight } = require('./in-flight.js')
@@ -33,6 +34,7 @@ function createRequestListener (handler, options = {}) {
     onError,
     exposeErrors: flag(options, 'exposeErrors', true) && process.env.NODE_ENV !== 'production'
   }
+  Connections.watch()
 
   return function requestListener (req, res, next) {
     new Exchange(service, req, res, next).run()
