@@ -997,6 +997,8 @@ export type PythonHandlerErrorCode =
   | 'ERR_PYTHON_INVALID_REQUEST'
   /** A transfer coding other than `chunked`. */
   | 'ERR_PYTHON_UNSUPPORTED_CODING'
+  /** `./http`: a request line of another version than HTTP/1. */
+  | 'ERR_PYTHON_UNSUPPORTED_PROTOCOL'
   /** The client closed the connection. */
   | 'ERR_PYTHON_CLIENT_DISCONNECTED'
   // The machine's.

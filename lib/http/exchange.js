@@ -14,7 +14,7 @@ const { Response } = require('../response.js')
 const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
 const { Failure } = require('./failure.js')
-const { HEAD_FIELDS, isHttp2 } = require('./protocol.js')
+const { HEAD_FIELDS, continueSent, isHttp2 } = require('./protocol.js')
 const { RequestBody } = require('./request-body.js')
 const { RequestHead } = require('./request-head.js')
 const { ResponseHead } = require('./response-head.js')
@@ -70,6 +70,7 @@ class Exchange {
       this.#service.inFlight.enter()
       // A response that waits behind a pipelined one has no socket and, before Node 26, no 'close'.
       if (res.socket === null) connection.watch(this)
+      this.#checkLength(head)
       const body = head.hasBody ? await this.#takeBody(head) : NO_BODY
       if (this.#closed) return
       const response = await this.#service.handler.handleStream(this.#describe(head, body), this.#options(head))
@@ -102,6 +103,15 @@ class Exchange {
     if (this.#closed) return
     this.#closed = true
     this.#service.inFlight.leave()
+  }
+
+  /** Before the application is called, and before anything of the body is read. */
+  #checkLength ({ contentLength }) {
+    const { calls } = this.#service
+    if (calls === null || contentLength <= calls.limits.maxBodySize) return
+    const error = calls.limits.bodyTooLarge()
+    calls.refuse(error)
+    throw error
   }
 
   /** What besides a response this client can be given. */
@@ -178,8 +188,12 @@ class Exchange {
   /** A body that came in one packet with the head goes over whole, any other as a stream. */
   async #takeBody (head) {
     const req = this.#req
-    if (req.readableEnded) return consumedBody(req)
-    if (!head.expectsContinue && head.contentLength !== -1) {
+    if (req.readableEnded) {
+      const body = consumedBody(req)
+      head.bodyWasRead(body)
+      return body
+    }
+    if (!head.expectsContinue && head.contentLength !== -1 && !isHttp2(req)) {
       // Node parses the rest of the packet before the next microtask.
       await null
       if (req.readableLength === head.contentLength) return req.read()
@@ -370,12 +384,6 @@ function consumedBody (req) {
     'ERR_PYTHON_BODY_CONSUMED',
     'the request body was read by another middleware; mount the listener before it'
   )
-}
-
-/** Node answers `100 Continue` by itself unless the server has a 'checkContinue' listener. */
-function continueSent (req, res) {
-  // An HTTP/2 stream has no list before the first.
-  return isHttp2(req) ? (req.stream.sentInfoHeaders ?? []).some(sent => sent[':status'] === 100) : res._sent100 === true
 }
 
 function mismatch (announced, sent) {

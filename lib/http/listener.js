@@ -6,6 +6,7 @@
  */
 
 const { PythonHandlerError } = require('../errors.js')
+const { PythonHandler } = require('../handler.js')
 const { checkOptions, flag } = require('../options.js')
 const { Connections } = require('./connections.js')
 const { Exchange } = require('./exchange.js')
@@ -30,6 +31,7 @@ function createRequestListener (handler, options = {}) {
   }
   const service = {
     handler,
+    calls: handler instanceof PythonHandler ? PythonHandler.serviceOf(handler) : null,
     inFlight: InFlight.of(handler),
     onError,
     exposeErrors: flag(options, 'exposeErrors', true) && process.env.NODE_ENV !== 'production'

@@ -20,4 +20,10 @@ const HEAD_FIELDS = new Set([
   'content-encoding', 'content-length', 'content-range', 'content-type', 'expect', 'host', 'max-forwards', 'trailer'
 ])
 
-module.exports = { CONNECTION_FIELDS, HEAD_FIELDS, isHttp2 }
+/** Node answers `100 Continue` by itself unless the server has a 'checkContinue' listener. */
+function continueSent (req, res) {
+  // An HTTP/2 stream has no list before the first.
+  return isHttp2(req) ? (req.stream.sentInfoHeaders ?? []).some(sent => sent[':status'] === 100) : res._sent100 === true
+}
+
+module.exports = { CONNECTION_FIELDS, HEAD_FIELDS, continueSent, isHttp2 }
