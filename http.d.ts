@@ -42,6 +42,13 @@ export interface RequestListenerOptions {
    * `NODE_ENV` is `production` when the listener is made. Default: `true`.
    */
   exposeErrors?: boolean
+
+  /**
+   * Whether `http.response.pathsend` is announced to the application. Middleware that waits for the first
+   * `http.response.body` and does not know it fails or sends nothing (brotli-asgi, zstd-asgi, SlowAPIASGIMiddleware);
+   * Starlette's GZipMiddleware leaves such a file uncompressed. Default: `true`.
+   */
+  pathSend?: boolean
 }
 
 /**
@@ -60,6 +67,9 @@ export interface RequestListenerOptions {
  * Of the ASGI extensions, files and, under TLS, `tls` are announced to every request, early hints from HTTP/1.1 on,
  * trailers to a client that sent `TE: trailers`, pushes to one of HTTP/2 that takes them.
  *
+ * A file that cannot be read is a 500 where the application sends it along with the head; later, the response is broken off.
+ * To HEAD, no file is opened.
+ *
  * | code of the error | status |
  * | --- | --- |
  * | `ERR_PYTHON_INVALID_METHOD`, `ERR_PYTHON_INVALID_URL` | 400 |
@@ -73,7 +83,7 @@ export interface RequestListenerOptions {
  * | `ERR_PYTHON_CLOSED`: the handler is closed | 503 with `retry-after`, connection closed |
  * | `ERR_PYTHON_RESPONSE_TIMEOUT` | 504 |
  * | `ERR_PYTHON_BODY_CONSUMED`: another middleware has read the body | 500 |
- * | `ERR_PYTHON_INVALID_RESPONSE`: a status or `content-length` that cannot be sent | 500 |
+ * | `ERR_PYTHON_INVALID_RESPONSE`: a status or `content-length` that cannot be sent, a file whose path is not absolute | 500 |
  * | `ERR_PYTHON_CONTENT_LENGTH_MISMATCH`: body and `content-length` of the application differ | 500 |
  * | any other | 500 |
  *

@@ -35,9 +35,9 @@ after(async () => {
 })
 
 /** A server on a free port that is gone, with its connections, when the test ends. */
-async function listen (t, make = listener => http.createServer(listener)) {
+async function listen (t, make = listener => http.createServer(listener), options = {}) {
   const errors = []
-  const server = make(createRequestListener(handler, { onError (error) { errors.push(error) } }))
+  const server = make(createRequestListener(handler, { onError (error) { errors.push(error) }, ...options }))
   const sockets = new Set()
   server.on('connection', socket => {
     sockets.add(socket)
@@ -110,6 +110,16 @@ describe('what is announced', () => {
       assert.deepEqual(await announced(steps => request(port, steps, { headers })), expected)
     })
   }
+
+  test('is no pathsend with pathSend: false', { timeout }, async t => {
+    const { port } = await listen(t, undefined, { pathSend: false })
+    assert.deepEqual(await announced(steps => request(port, steps)), ['early_hint', 'zerocopysend'])
+    const refused = unique('refused')
+    const message = { type: 'http.response.pathsend', path: file }
+    const { body: text } = await request(port, [start(), ['attempt', refused, message], body('all')])
+    assert.equal(String(text), 'all')
+    assert.notDeepEqual(await noted(refused), [])
+  })
 
   test('to HTTP/1.0 is neither hint nor trailer', { timeout }, async t => {
     const { port } = await listen(t)
@@ -403,14 +413,41 @@ describe('files', () => {
     assert.equal(ofHead['content-length'], String(size))
   })
 
-  for (const [what, length, target, code] of [
-    ['shorter than its content-length', size + 1, file, 'ERR_PYTHON_CONTENT_LENGTH_MISMATCH'],
-    ['that is not there', size, path.join(folder, 'none'), 'ENOENT']
+  test('shorter than their content-length break the response off', { timeout }, async t => {
+    const { port, errors } = await listen(t)
+    const steps = [start({ headers: pairs({ 'content-length': String(size + 1) }) }), ['send', { type: 'http.response.pathsend', path: file }]]
+    await assert.rejects(request(port, steps), { code: 'ECONNRESET' })
+    assert.deepEqual(errors.map(error => error.code), ['ERR_PYTHON_CONTENT_LENGTH_MISMATCH'])
+  })
+
+  for (const [what, target, code] of [
+    ['that is not there', path.join(folder, 'none'), 'ENOENT'],
+    ['that is a folder', folder, 'EISDIR'],
+    ['whose path is not absolute', path.relative(process.cwd(), file), 'ERR_PYTHON_INVALID_RESPONSE']
   ]) {
-    test(`${what} break the response off`, { timeout }, async t => {
+    const send = { type: 'http.response.pathsend', path: target }
+
+    for (const [protocol, make, ask] of [
+      ['HTTP/1.1', undefined, (_t, port, steps) => request(port, steps)],
+      ['HTTP/2', plainHttp2, async (t, port, steps) => stream(await session(t, port), steps)]
+    ]) {
+      test(`${what} are a 500 before the head is sent: ${protocol}`, { timeout }, async t => {
+        const { port, errors } = await listen(t, make)
+        const head = start({ headers: pairs({ 'content-length': String(size), 'x-application': '1' }) })
+        const { status, headers } = await ask(t, port, [head, ['send', send]])
+        assert.deepEqual([status, headers['x-application']], [500, undefined])
+        assert.deepEqual(errors.map(error => error.code), [code])
+      })
+    }
+
+    test(`${what} break a response off that has begun`, { timeout }, async t => {
       const { port, errors } = await listen(t)
-      const steps = [start({ headers: pairs({ 'content-length': String(length) }) }), ['send', { type: 'http.response.pathsend', path: target }]]
-      await assert.rejects(request(port, steps), { code: 'ECONNRESET' })
+      const name = unique('go')
+      const req = http.get({ host: '127.0.0.1', port, agent: false, path: script(start(), ['released', name], ['send', send]) })
+      const [res] = await once(req, 'response')
+      const broken = assert.rejects(collect(res), { code: 'ECONNRESET' })
+      await request(port, [['release', name], start(), body()])
+      await broken
       assert.deepEqual(errors.map(error => error.code), [code])
     })
   }

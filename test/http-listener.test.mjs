@@ -826,7 +826,7 @@ describe('failures', () => {
 
   test('a missing handler or a wrong onError is an error when the listener is made', { timeout }, () => {
     assert.throws(() => createRequestListener({}), { code: 'ERR_PYTHON_INVALID_ARGUMENT' })
-    for (const options of [null, 5, 'a', { onError: 'log' }, { exposeErrors: 'yes' }, { exposeErrors: 0 }]) {
+    for (const options of [null, 5, 'a', { onError: 'log' }, { exposeErrors: 'yes' }, { exposeErrors: 0 }, { pathSend: 1 }]) {
       assert.throws(() => createRequestListener(handler, options), { code: 'ERR_PYTHON_INVALID_ARGUMENT' })
     }
   })
@@ -900,6 +900,23 @@ describe('Express and Connect', () => {
       listener(req, res)
     })
     assert.equal((await request(port, { path: '/download?through=32' })).body.length, 32 * 65536)
+  })
+
+  test('a middleware that holds back what it is not told to flush is told when nothing more is ready', { timeout }, async t => {
+    const listener = createRequestListener(handler, quiet(t))
+    const { port } = await serve(t, (req, res) => {
+      const { write } = res
+      const held = []
+      res.write = chunk => held.push(chunk) > 0
+      res.flush = () => { for (const chunk of held.splice(0)) write.call(res, chunk) }
+      listener(req, res)
+    })
+    const req = http.get({ port, host: '127.0.0.1', path: '/first-chunk?held', agent: false })
+    const [res] = await once(req, 'response')
+    const [chunk] = await once(res, 'data')
+    assert.equal(String(chunk), 'data: first\n\n')
+    req.destroy()
+    assert.equal(await json(port, { path: '/wait?gone:held' }), 'gone:held')
   })
 
   test('scheme and client follow the `trust proxy` setting', { timeout }, async t => {

@@ -7,6 +7,7 @@
  */
 
 const { EventEmitter } = require('node:events')
+const { ServerResponse } = require('node:http')
 const { Http2ServerRequest, Http2ServerResponse, constants: { NGHTTP2_INTERNAL_ERROR } } = require('node:http2')
 const { PythonHandlerError } = require('../errors.js')
 const { Headers } = require('../headers.js')
@@ -44,6 +45,7 @@ class Exchange {
   /** The response can take nothing more. */
   #closed = false
   #wakeWriter = null
+  #flushing = false
 
   constructor (service, req, res, next) {
     this.#service = service
@@ -118,7 +120,9 @@ class Exchange {
   #options (head) {
     const req = this.#req
     const res = this.#res
-    const options = { signal: this.#signal, trailers: head.takesTrailers, onEarlyHints: undefined, onPush: undefined }
+    const options = {
+      signal: this.#signal, trailers: head.takesTrailers, pathSend: this.#service.pathSend, onEarlyHints: undefined, onPush: undefined
+    }
     if (isHttp2(req) || req.httpVersionMinor > 0) {
       options.onEarlyHints = hints => this.#hint(hints)
     }
@@ -208,6 +212,8 @@ class Exchange {
     this.#closeAfterwards()
     const head = new ResponseHead(req, response)
     const { contentLength, bodiless } = head
+    const first = response.complete ? null : await this.#begin(response)
+    if (this.#closed || res.writableEnded) return
     if (bodiless) {
       head.write(req, res, -1)
       this.#end()
@@ -219,12 +225,26 @@ class Exchange {
       this.#end(body)
     } else {
       head.write(req, res, -1, this.#takesTrailers)
-      await this.#stream(response, contentLength)
+      await this.#stream(response, first, contentLength)
     }
   }
 
-  async #stream (response, contentLength) {
+  /**
+   * What the application sends along with its head is taken before that: a file that cannot be read is a 500.
+   *
+   * @returns {Promise<{ chunk: Promise<Buffer | null> }>} the first, which may be still to come
+   */
+  async #begin (response) {
+    const chunk = response.next()
+    chunk.catch(ignore)
+    await Promise.race([chunk, new Promise(setImmediate)])
+    if (Response.hasFiles(response)) await chunk
+    return { chunk }
+  }
+
+  async #stream (response, first, contentLength) {
     const res = this.#res
+    const holds = typeof res.flush === 'function' && res.flush !== ServerResponse.prototype.flush
     // Head and first chunk share a packet if the chunk is there already.
     res.cork()
     res.flushHeaders()
@@ -235,8 +255,8 @@ class Exchange {
     // Also while the client takes nothing.
     Response.onBroken(response, error => this.#fail(error))
     let length = 0
-    for (;;) {
-      const chunk = await response.next()
+    for (let next = first?.chunk ?? response.next(); ; next = response.next()) {
+      const chunk = await next
       if (this.#closed) return
       if (chunk === null) break
       length += chunk.length
@@ -245,12 +265,23 @@ class Exchange {
         await new Promise(resolve => { this.#wakeWriter = resolve })
         if (this.#closed) return
       }
+      if (holds) this.#flushSoon()
     }
     if (contentLength !== -1 && length < contentLength) throw mismatch(contentLength, length)
     // Node 22 and 24 send the end of a chunked body before the chunks that a cork still holds.
     while (res.writableCorked > 0) res.uncork()
     if (response.trailers !== null) this.#addTrailers(response.trailers)
     this.#end()
+  }
+
+  /** Middleware that compresses holds back what it is not told to send. Once for all chunks of a turn: no further one is ready. */
+  #flushSoon () {
+    if (this.#flushing) return
+    this.#flushing = true
+    setImmediate(() => {
+      this.#flushing = false
+      if (!this.#sent && !this.#closed) this.#res.flush()
+    })
   }
 
   /** Chunked bodies and HTTP/2 streams can be followed by header fields. */

@@ -34,6 +34,7 @@ function createRequestListener (handler, options = {}) {
     calls: handler instanceof PythonHandler ? PythonHandler.serviceOf(handler) : null,
     inFlight: InFlight.of(handler),
     onError,
+    pathSend: flag(options, 'pathSend', true),
     exposeErrors: flag(options, 'exposeErrors', true) && process.env.NODE_ENV !== 'production'
   }
   Connections.watch()
