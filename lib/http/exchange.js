@@ -245,10 +245,14 @@ class Exchange {
   async #stream (response, first, contentLength) {
     const res = this.#res
     const holds = typeof res.flush === 'function' && res.flush !== ServerResponse.prototype.flush
-    // Head and first chunk share a packet if the chunk is there already.
-    res.cork()
+    // Head and first chunk share a packet if the chunk is there already. Not `res.cork`: under Node 22, what is written
+    // within it may never tell of a drain.
+    const socket = isHttp2(this.#req) ? undefined : res.socket
+    if (socket) {
+      socket.cork()
+      process.nextTick(uncork, socket)
+    }
     res.flushHeaders()
-    process.nextTick(uncork, res)
     res.on('error', ignore)
     // Bound: middleware gives it to a stream of its own (compression).
     res.on('drain', () => this.#drained())
@@ -268,8 +272,6 @@ class Exchange {
       if (holds) this.#flushSoon()
     }
     if (contentLength !== -1 && length < contentLength) throw mismatch(contentLength, length)
-    // Node 22 and 24 send the end of a chunked body before the chunks that a cork still holds.
-    while (res.writableCorked > 0) res.uncork()
     if (response.trailers !== null) this.#addTrailers(response.trailers)
     this.#end()
   }
@@ -399,8 +401,8 @@ function destroy (stream) {
   stream.destroy()
 }
 
-function uncork (res) {
-  res.uncork()
+function uncork (socket) {
+  socket.uncork()
 }
 
 /** A write that the client no longer takes; 'close' follows. */
