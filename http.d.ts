@@ -27,7 +27,8 @@ export interface RequestListenerOptions {
    * the status of {@link createRequestListener}'s table. Once the head was sent, the connection is destroyed in
    * either case.
    *
-   * Default: writes failures of status 500 and above to stderr, with the Python traceback.
+   * Default: writes failures of status 500 and above to stderr, with the Python traceback; not 501 and 505, which are the
+   * client's, nor `ERR_PYTHON_CLOSED`.
    */
   onError?: (
     error: Error & { code?: string, traceback?: string },
@@ -41,6 +42,13 @@ export interface RequestListenerOptions {
    * `NODE_ENV` is `production` when the listener is made. Default: `true`.
    */
   exposeErrors?: boolean
+
+  /**
+   * Whether `http.response.pathsend` is announced to the application. Middleware that waits for the first
+   * `http.response.body` and does not know it fails or sends nothing (brotli-asgi, zstd-asgi, SlowAPIASGIMiddleware);
+   * Starlette's GZipMiddleware leaves such a file uncompressed. Default: `true`.
+   */
+  pathSend?: boolean
 }
 
 /**
@@ -51,25 +59,31 @@ export interface RequestListenerOptions {
  * Mount it before body parsers; of the bodies these have read, only those kept as a Buffer (`express.raw()`) can
  * still be passed on. Scheme and client address follow Express's `trust proxy` setting.
  *
- * With `server.on('checkContinue', listener)` a client that sent `Expect: 100-continue` is asked for its body when
- * the body is first read; without it, Node asks at once.
+ * With `server.on('checkContinue', listener)` a client that sent `Expect: 100-continue` is asked for its body when the
+ * application is called, be it that it never reads; not where the request is refused before, as one whose `content-length`
+ * is above `maxBodySize`, or waits for its turn (`maxInFlight`), nor after the head of the response. Without it, Node asks
+ * at once.
  *
  * Of the ASGI extensions, files and, under TLS, `tls` are announced to every request, early hints from HTTP/1.1 on,
  * trailers to a client that sent `TE: trailers`, pushes to one of HTTP/2 that takes them.
+ *
+ * A file that cannot be read is a 500 where the application sends it along with the head; later, the response is broken off.
+ * To HEAD, no file is opened.
  *
  * | code of the error | status |
  * | --- | --- |
  * | `ERR_PYTHON_INVALID_METHOD`, `ERR_PYTHON_INVALID_URL` | 400 |
  * | `ERR_PYTHON_INVALID_HEADER`, in the request | 400 |
  * | `ERR_PYTHON_INVALID_REQUEST`: framing or target that can be read in two ways | 400, connection closed |
- * | `ERR_PYTHON_BODY_TOO_LARGE` | 413 |
+ * | `ERR_PYTHON_BODY_TOO_LARGE`, by its `content-length` before the application is called | 413; what remains of the body is read for 2 s or 8 MiB, then the connection closed; over HTTP/2 the stream reset, without an error |
  * | `ERR_PYTHON_HEADERS_TOO_LARGE` | 431 |
  * | `ERR_PYTHON_UNSUPPORTED_CODING`: a transfer coding other than chunked | 501, connection closed |
+ * | `ERR_PYTHON_UNSUPPORTED_PROTOCOL`: a request line of another version than HTTP/1 | 505, connection closed |
  * | `ERR_PYTHON_OVERLOADED` | 503 with `retry-after` |
  * | `ERR_PYTHON_CLOSED`: the handler is closed | 503 with `retry-after`, connection closed |
  * | `ERR_PYTHON_RESPONSE_TIMEOUT` | 504 |
  * | `ERR_PYTHON_BODY_CONSUMED`: another middleware has read the body | 500 |
- * | `ERR_PYTHON_INVALID_RESPONSE`: a status or `content-length` that cannot be sent | 500 |
+ * | `ERR_PYTHON_INVALID_RESPONSE`: a status or `content-length` that cannot be sent, a file whose path is not absolute | 500 |
  * | `ERR_PYTHON_CONTENT_LENGTH_MISMATCH`: body and `content-length` of the application differ | 500 |
  * | any other | 500 |
  *
@@ -187,8 +201,12 @@ export interface StopOptions {
 }
 
 /**
- * Stops a server and the handler behind it: takes no more connections, closes WebSockets with 1001, lets requests
- * finish, ends the application's lifespan, closes what is still open. Requests that come meanwhile are answered with 503.
+ * Stops a server and the handler behind it: takes no more connections, closes those that are idle and WebSockets with 1001,
+ * lets requests finish, ends the application's lifespan, closes what is still open. Responses that begin meanwhile say
+ * `Connection: close`; requests that come meanwhile are answered with 503.
+ *
+ * Connections that were accepted before the first {@link createRequestListener} of the process, and have had no request,
+ * are not known to it: over HTTP/2, or before their TLS handshake, they stay open.
  *
  * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did not
  *   end in time, the server is closed nevertheless; `ERR_PYTHON_INVALID_ARGUMENT`

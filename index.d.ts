@@ -437,6 +437,8 @@ export interface HandleOptions {
   onDebug?: ((info: unknown) => void) | undefined
   /** Whether `http.response.trailers` is announced to the application. Default: true. */
   trailers?: boolean | undefined
+  /** Whether `http.response.pathsend` is announced to the application, by `handleStream`. Default: true. */
+  pathSend?: boolean | undefined
 }
 
 /** How much of a body has passed. */
@@ -1023,6 +1025,8 @@ export type PythonHandlerErrorCode =
   | 'ERR_PYTHON_INVALID_REQUEST'
   /** A transfer coding other than `chunked`. */
   | 'ERR_PYTHON_UNSUPPORTED_CODING'
+  /** A request line of another version than HTTP/1. */
+  | 'ERR_PYTHON_UNSUPPORTED_PROTOCOL'
   /** The client closed the connection. */
   | 'ERR_PYTHON_CLIENT_DISCONNECTED'
   // The machine's.

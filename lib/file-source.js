@@ -3,6 +3,8 @@
 // A file, or a part of one, as a part of a response body (pathsend, zerocopysend): read by Node, not by Python.
 
 const fs = require('node:fs')
+const { isAbsolute } = require('node:path')
+const { PythonHandlerError } = require('./errors.js')
 
 const CHUNK = 64 * 1024
 
@@ -17,7 +19,7 @@ class FileSource {
   constructor ({ path, fd = -1, offset = 0, count = Infinity }) {
     /** Bytes that the application's window counts for it. */
     this.counted = fd === -1 ? 0 : count
-    this.#path = path === undefined ? undefined : toFileName(path)
+    this.#path = path
     this.#fd = fd
     this.#position = offset
     this.#left = count
@@ -54,8 +56,12 @@ class FileSource {
   }
 
   async #open () {
+    // docs/extensions.rst. The working folder is not the application's.
+    if (!isAbsolute(this.#path)) {
+      throw new PythonHandlerError('ERR_PYTHON_INVALID_RESPONSE', `path of a file is not absolute: ${this.#path}`)
+    }
     this.#opening = new Promise((resolve, reject) => {
-      fs.open(this.#path, 'r', (error, fd) => {
+      fs.open(toFileName(this.#path), 'r', (error, fd) => {
         if (error) return reject(error)
         this.#fd = fd
         resolve()

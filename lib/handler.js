@@ -218,7 +218,7 @@ function giveBack (request, reason) {
 /** The options of a call, checked; undefined for none. */
 function callbacksOf (options) {
   if (options === undefined || options === null) return undefined
-  let found = options.trailers !== undefined
+  let found = options.trailers !== undefined || options.pathSend !== undefined
   for (const name of CALLBACKS) {
     const callback = options[name]
     if (callback === undefined || callback === null) continue

@@ -18,13 +18,14 @@ const OF_BUFFERED = 1 << TRAILERS
 const OF_STREAM = OF_BUFFERED | 1 << PATH_SEND | 1 << ZERO_COPY_SEND
 
 /**
- * @param {{ onEarlyHints?: Function, onPush?: Function, onDebug?: Function, trailers?: boolean }} options
+ * @param {{ onEarlyHints?: Function, onPush?: Function, onDebug?: Function, trailers?: boolean, pathSend?: boolean }} options
  * @param {boolean} streamed
  * @returns {number} bits, one for each kind
  */
-function capabilitiesOf ({ onEarlyHints, onPush, onDebug, trailers = true }, streamed) {
+function capabilitiesOf ({ onEarlyHints, onPush, onDebug, trailers = true, pathSend = true }, streamed) {
   let bits = streamed ? OF_STREAM : OF_BUFFERED
   if (!trailers) bits &= ~(1 << TRAILERS)
+  if (!pathSend) bits &= ~(1 << PATH_SEND)
   if (isGiven(onEarlyHints)) bits |= 1 << EARLY_HINT
   if (isGiven(onPush)) bits |= 1 << PUSH
   if (isGiven(onDebug)) bits |= 1 << DEBUG

@@ -73,6 +73,11 @@ class Response {
     if (#reader in response) response.#reader?.onBroken(listener)
   }
 
+  /** Whether files are among what has come of the body and was not read. */
+  static hasFiles (response) {
+    return #reader in response && response.#reader?.hasFiles === true
+  }
+
   get status () {
     return this.#status
   }

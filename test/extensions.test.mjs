@@ -325,6 +325,11 @@ describe('pathsend', () => {
     await assert.rejects(collect((await stream([start(), send(path.join(folder, 'absent'))])).stream()), { code: 'ENOENT' })
   })
 
+  test('of a path that is not absolute ends the body with an error', { timeout }, async () => {
+    const relative = path.relative(process.cwd(), file)
+    await assert.rejects((await stream([start(), send(relative)])).next(), { code: 'ERR_PYTHON_INVALID_RESPONSE' })
+  })
+
   // Scenario: a folder can be opened and not read, and its descriptor stayed open.
   test('of a folder is an error, and leaves nothing open', { timeout, skip }, async () => {
     assert.equal(await leaked(async () => {

@@ -11,9 +11,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import express from 'express'
 import { Headers, PythonHandler, PythonHandlerError, Response } from '../index.js'
 import { createRequestListener } from '../http.js'
@@ -226,7 +228,8 @@ describe('requests that are refused', () => {
       `GET /scope HTTP/1.1\r\n${head}Connection: close\r\nX-Control: a\x01b\r\n\r\n`, 400, { insecureHTTPParser: true }],
     ['a target of another scheme', `GET ftp://a/b HTTP/1.1\r\n${head}\r\n`, 400],
     ['user information in the target', `GET http://user@a/ HTTP/1.1\r\n${head}\r\n`, 400],
-    ['an asterisk with another method than OPTIONS', `GET * HTTP/1.1\r\n${head}\r\n`, 400]
+    ['an asterisk with another method than OPTIONS', `GET * HTTP/1.1\r\n${head}\r\n`, 400],
+    ['a request line of HTTP/2', `GET /scope HTTP/2.0\r\n${head}\r\n`, 505]
   ]) {
     test(what, { timeout }, async t => {
       const { errors, onError } = recorder()
@@ -351,6 +354,75 @@ describe('request bodies', () => {
     assert.match(text, /"length": 5/)
   })
 
+  test('100 Continue is not sent for a body that is announced above maxBodySize', { timeout }, async t => {
+    const small = new PythonHandler({ docroot, appTarget: 'http_listener:app', maxBodySize: 1000 })
+    const { port, server } = await serve(t, () => assert.fail('a plain request'))
+    server.on('checkContinue', createRequestListener(small, silent))
+    const text = await raw(port, 'POST /digest HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n')
+    assert.match(text, /^HTTP\/1\.1 413 /)
+  })
+
+  test('100 Continue is not sent to HTTP/1.0', { timeout }, async t => {
+    const { port } = await listen(t)
+    const socket = net.connect(port, '127.0.0.1')
+    socket.write('POST /digest HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n')
+    socket.write('hello')
+    assert.match(String(await collect(socket)), /^HTTP\/1\.1 200 [^]*"length": 5/)
+  })
+
+  test('100 Continue is not sent after the head of the response', { timeout }, async t => {
+    const { port, server } = await serve(t, () => assert.fail('a plain request'))
+    server.on('checkContinue', createRequestListener({
+      async handleStream ({ body }) {
+        const chunks = body[Symbol.asyncIterator]()
+        const parts = [() => Buffer.from('first'), async () => (await chunks.next()).value, () => null]
+        return {
+          status: 200,
+          headers: new Headers({ 'content-length': '10' }),
+          complete: false,
+          trailers: null,
+          next: async () => parts.shift()()
+        }
+      }
+    }, silent))
+    const socket = net.connect(port, '127.0.0.1')
+    socket.write('POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n')
+    const head = await readUntil(socket, 'first')
+    socket.write('hello')
+    assert.match(head + await collect(socket), /^HTTP\/1\.1 200 [^]*\r\n\r\nfirsthello$/)
+  })
+
+  test('a body announced above maxBodySize is a 413 before the application is called, and closes', { timeout }, async t => {
+    const small = new PythonHandler({ docroot, appTarget: 'http_listener:app', maxBodySize: 1000 })
+    const { port } = await serve(t, createRequestListener(small, silent))
+    const socket = net.connect(port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    socket.write('POST /digest HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n')
+    const head = await readUntil(socket, '\r\n\r\n')
+    assert.match(head, /^HTTP\/1\.1 413 [^]*\r\nconnection: close\r\n/i)
+    const { completed, failed, bytesSent } = small.stats()
+    assert.deepEqual([completed, failed, bytesSent], [0, 1, 0])
+    const exact = await json(port, { method: 'POST', path: '/digest', body: randomBytes(1000), headers: { 'content-length': 1000 } })
+    assert.equal(exact.length, 1000)
+  })
+
+  test('the rest of a body that is refused is read for a while, so that the client gets the answer', { timeout }, async t => {
+    const small = new PythonHandler({ docroot, appTarget: 'http_listener:app', maxBodySize: 1000 })
+    const { port, server } = await serve(t, createRequestListener(small, silent))
+    const connected = once(server, 'connection')
+    const length = 64 << 20
+    const socket = net.connect(port, '127.0.0.1')
+    socket.on('error', () => {})
+    let text = ''
+    socket.on('data', chunk => { text += chunk })
+    socket.write(`POST /digest HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`)
+    const [accepted] = await connected
+    socket.write(Buffer.alloc(length))
+    await new Promise(resolve => socket.on('close', resolve))
+    assert.match(text, /^HTTP\/1\.1 413 /)
+    assert.ok(accepted.bytesRead > 1 << 20 && accepted.bytesRead < length / 2, `${accepted.bytesRead} bytes were read`)
+  })
+
   test('a refused body that was never asked for closes the connection', { timeout }, async t => {
     const { port, server } = await serve(t, () => assert.fail('a plain request'))
     server.on('checkContinue', createRequestListener({
@@ -429,6 +501,32 @@ describe('responses', () => {
       assert.match(second, /^HTTP\/1\.1 200 OK\r\n/)
       assert.equal(content, `"ended:${method}:${query}"`)
       assert.deepEqual(errors, [])
+    })
+  }
+
+  test('a 205 says that it has no content', { timeout }, async t => {
+    const { port } = await listen(t, quiet(t))
+    const text = await raw(port, 'GET /status?205 HTTP/1.1\r\nHost: a\r\n\r\nGET /status?205=2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    const [first, second, rest] = text.split('\r\n\r\n')
+    for (const head of [first, second]) assert.match(head, /^HTTP\/1\.1 205 [^]*\r\ncontent-length: 0/)
+    assert.equal(rest, '')
+  })
+
+  for (const [what, request, connection] of [
+    ['keeps both over HTTP/1.1', 'HTTP/1.1\r\nHost: a\r\n', 'upgrade'],
+    ['keeps both beside a close', 'HTTP/1.1\r\nHost: a\r\nConnection: close\r\n', 'close, upgrade'],
+    ['loses both over HTTP/1.0', 'HTTP/1.0\r\n', undefined]
+  ]) {
+    test(`an offer to upgrade ${what}`, { timeout }, async t => {
+      const headers = { upgrade: 'tea/2', connection: 'Upgrade' }
+      const { port } = await serve(t, createRequestListener({ handleStream: async () => new Response({ status: 426, headers }) }, quiet(t)))
+      const socket = net.connect(port, '127.0.0.1')
+      t.after(() => socket.destroy())
+      socket.write(`GET / ${request}\r\n`)
+      const head = await readUntil(socket, '\r\n\r\n')
+      assert.equal(/^upgrade: (.*)\r\n/im.exec(head)?.[1], connection && 'tea/2')
+      assert.equal(/^connection: (.*)\r\n/im.exec(head)?.[1], connection ?? 'close')
+      if (connection !== 'upgrade') await once(socket, 'close')
     })
   }
 
@@ -708,6 +806,14 @@ describe('failures', () => {
     assert.match(String(console.error.mock.calls[0].arguments[0]), /from onError/)
   })
 
+  test('the default reports nothing of a client\'s fault whose status is above 500', { timeout }, async t => {
+    t.mock.method(console, 'error', () => {})
+    const { port } = await listen(t)
+    assert.match(await raw(port, 'GET /scope HTTP/2.0\r\nHost: a\r\n\r\n'), /^HTTP\/1\.1 505 /)
+    assert.match(await raw(port, 'POST /scope HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n'), /^HTTP\/1\.1 501 /)
+    assert.deepEqual(console.error.mock.calls, [])
+  })
+
   test('the default reports to stderr what is the server\'s fault, without the query', { timeout }, async t => {
     t.mock.method(console, 'error', () => {})
     const { port } = await listen(t)
@@ -720,7 +826,7 @@ describe('failures', () => {
 
   test('a missing handler or a wrong onError is an error when the listener is made', { timeout }, () => {
     assert.throws(() => createRequestListener({}), { code: 'ERR_PYTHON_INVALID_ARGUMENT' })
-    for (const options of [null, 5, 'a', { onError: 'log' }, { exposeErrors: 'yes' }, { exposeErrors: 0 }]) {
+    for (const options of [null, 5, 'a', { onError: 'log' }, { exposeErrors: 'yes' }, { exposeErrors: 0 }, { pathSend: 1 }]) {
       assert.throws(() => createRequestListener(handler, options), { code: 'ERR_PYTHON_INVALID_ARGUMENT' })
     }
   })
@@ -780,6 +886,39 @@ describe('Express and Connect', () => {
     assert.equal(headers['x-powered-by'], 'Express')
   })
 
+  // Scenario: the package `compression` gives a listener for the response's 'drain' to a stream of its own.
+  test('a middleware whose own stream tells of the drain', { timeout }, async t => {
+    const listener = createRequestListener(handler, quiet(t))
+    const { port } = await serve(t, (req, res) => {
+      const { on, write, end } = res
+      const through = new PassThrough({ highWaterMark: 1024 })
+      through.on('data', chunk => { if (!write.call(res, chunk)) through.pause() }).on('end', () => end.call(res))
+      on.call(res, 'drain', () => through.resume())
+      res.on = (type, taker) => type === 'drain' ? through.on(type, taker) : on.call(res, type, taker)
+      res.write = chunk => through.write(chunk)
+      res.end = chunk => through.end(chunk)
+      listener(req, res)
+    })
+    assert.equal((await request(port, { path: '/download?through=32' })).body.length, 32 * 65536)
+  })
+
+  test('a middleware that holds back what it is not told to flush is told when nothing more is ready', { timeout }, async t => {
+    const listener = createRequestListener(handler, quiet(t))
+    const { port } = await serve(t, (req, res) => {
+      const { write } = res
+      const held = []
+      res.write = chunk => held.push(chunk) > 0
+      res.flush = () => { for (const chunk of held.splice(0)) write.call(res, chunk) }
+      listener(req, res)
+    })
+    const req = http.get({ port, host: '127.0.0.1', path: '/first-chunk?held', agent: false })
+    const [res] = await once(req, 'response')
+    const [chunk] = await once(res, 'data')
+    assert.equal(String(chunk), 'data: first\n\n')
+    req.destroy()
+    assert.equal(await json(port, { path: '/wait?gone:held' }), 'gone:held')
+  })
+
   test('scheme and client follow the `trust proxy` setting', { timeout }, async t => {
     const headers = { 'x-forwarded-proto': 'https', 'x-forwarded-for': '192.0.2.7' }
     for (const trusted of [true, false]) {
@@ -800,6 +939,27 @@ describe('Express and Connect', () => {
     const answer = await json(port, { method: 'POST', path: '/digest', body: 'hello', headers: { 'content-type': 'text/plain' } })
     assert.equal(answer.length, 5)
   })
+
+  for (const [what, options, expected] of [
+    ['with its coding undone', { body: gzipSync('hello'.repeat(100)), headers: { 'content-encoding': 'gzip' } }, { 'content-length': '500' }],
+    ['with no coding', { body: 'hello', headers: { 'content-length': 5 } }, { 'content-length': '5' }],
+    ['that was chunked', { body: 'hello', headers: { 'transfer-encoding': 'chunked' } }, { 'content-length': '5' }]
+  ]) {
+    test(`a body that a parser kept as bytes has its own length: ${what}`, { timeout }, async t => {
+      let seen
+      const app = express()
+      app.use(express.raw({ type: '*/*' }), createRequestListener({
+        async handleStream ({ headers }) {
+          const { 'content-encoding': coding, 'content-length': length, 'transfer-encoding': transfer } = headers.toJSON()
+          seen = { coding, length, transfer }
+          return new Response({ status: 204 })
+        }
+      }, quiet(t)))
+      const { port } = await serve(t, app)
+      await request(port, { method: 'POST', ...options, headers: { 'content-type': 'text/plain', ...options.headers } })
+      assert.deepEqual(seen, { coding: undefined, length: expected['content-length'], transfer: undefined })
+    })
+  }
 
   test('a body that a parser consumed is an error that says so', { timeout }, async t => {
     const { reported, onError } = recorder()
@@ -835,7 +995,7 @@ describe('HTTP/2', () => {
     const client = http2.connect(`http://127.0.0.1:${port}`)
     t.after(() => client.destroy())
     server.on('sessionError', () => {})
-    return { client, port }
+    return { client, port, server }
   }
 
   async function get (client, headers, body) {
@@ -878,12 +1038,67 @@ describe('HTTP/2', () => {
     assert.equal(headers.head['transfer-encoding'], undefined)
   })
 
-  test('HEAD and 204 end without a body', { timeout }, async t => {
+  test('what only a connection of HTTP/1 has is left out', { timeout }, async t => {
+    const headers = {
+      connection: 'upgrade', 'http2-settings': 'a', 'keep-alive': 'timeout=9', 'proxy-connection': 'close', te: 'gzip', 'transfer-encoding': 'chunked',
+      upgrade: 'tea/2', 'x-kept': '1'
+    }
+    const { port } = await serve(t, createRequestListener({
+      handleStream: async () => new Response({ status: 200, headers, body: 'all' })
+    }, quiet(t)), { make: http2.createServer })
+    const client = http2.connect(`http://127.0.0.1:${port}`)
+    t.after(() => client.destroy())
+    const { head, body } = await get(client, {})
+    assert.equal(String(body), 'all')
+    assert.deepEqual(Object.keys(head).sort(), [':status', 'content-length', 'date', 'x-kept'])
+  })
+
+  test('a head that Node refuses is a 500 with nothing of it', { timeout }, async t => {
+    const { errors, onError } = recorder()
+    const headers = [
+      ['set-cookie', 'secret=1'], ['x-both', 'application'], ['cache-control', 'public'], ['content-type', 'a/b'], ['content-type', 'c/d']
+    ]
+    const listener = createRequestListener({
+      handleStream: async () => new Response({ status: 201, headers, body: 'all' })
+    }, { onError, exposeErrors: false })
+    const { port } = await serve(t, (req, res) => {
+      res.setHeader('set-cookie', ['session=1'])
+      res.setHeader('x-both', 'middleware')
+      listener(req, res)
+    }, { make: http2.createServer })
+    const client = http2.connect(`http://127.0.0.1:${port}`)
+    t.after(() => client.destroy())
+    const { head, body } = await get(client, {})
+    assert.equal(String(body), 'Internal Server Error\n')
+    assert.deepEqual([head[':status'], head['set-cookie'], head['x-both'], head['cache-control'], head['content-type']],
+      [500, ['session=1'], 'middleware', undefined, 'text/plain; charset=utf-8'])
+    assert.deepEqual(errors.map(error => error.code), ['ERR_HTTP2_HEADER_SINGLE_VALUE'])
+  })
+
+  test('a body that is refused ends with the answer, and a reset without an error', { timeout }, async t => {
+    const small = new PythonHandler({ docroot, appTarget: 'http_listener:app', maxBodySize: 1000 })
+    const { port } = await serve(t, createRequestListener(small, silent), { make: http2.createServer })
+    const client = http2.connect(`http://127.0.0.1:${port}`)
+    t.after(() => client.destroy())
+    for (const headers of [{}, { 'content-length': '1001' }]) {
+      const stream = client.request({ ':method': 'POST', ':path': '/digest', ...headers })
+      stream.write(Buffer.alloc(1001))
+      const [head] = await once(stream, 'response')
+      const closed = once(stream, 'close')
+      assert.match(String(await collect(stream)), /maxBodySize/)
+      await closed
+      assert.deepEqual([head[':status'], stream.rstCode], [413, http2.constants.NGHTTP2_NO_ERROR])
+    }
+  })
+
+  test('HEAD, 204 and 205 end without a body', { timeout }, async t => {
     const { client } = await session(t)
     assert.equal((await get(client, { ':path': '/status?200=2', ':method': 'HEAD' })).body.length, 0)
     const { head, body } = await get(client, { ':path': '/status?204=2' })
     assert.equal(head[':status'], 204)
     assert.equal(body.length, 0)
+    const reset = await get(client, { ':path': '/status?205=2' })
+    assert.deepEqual([reset.head[':status'], reset.head['content-length'], reset.body.length], [205, '0', 0])
   })
 
   for (const method of ['GET', 'HEAD']) {
@@ -905,6 +1120,51 @@ describe('HTTP/2', () => {
     assert.equal(JSON.parse((await get(client, { ':path': '/wait?started:h2-upload' })).body), 'started:h2-upload')
     stream.close(http2.constants.NGHTTP2_CANCEL)
     assert.equal(JSON.parse((await get(client, { ':path': '/wait?gone:h2-upload' })).body), 'gone:h2-upload')
+  })
+
+  // Scenario: of a stream that waits for its client's window, Node 20 to 24 emit no 'close' when it is reset with NO_ERROR.
+  for (const [what, answer] of [
+    ['streamed', () => ({ status: 200, headers: new Headers(), complete: false, trailers: null, next: async () => Buffer.alloc(65536) })],
+    ['whole', () => new Response({ status: 200, body: Buffer.alloc(1 << 20) })]
+  ]) {
+    test(`a stream whose client leaves with NO_ERROR, and takes nothing, is given up: a ${what} body`, { timeout }, async t => {
+      let told
+      const left = new Promise(resolve => { told = resolve })
+      const { errors, onError } = recorder()
+      const listener = createRequestListener({
+        async handleStream (_request, { signal }) {
+          signal.addEventListener('abort', told)
+          return answer()
+        }
+      }, { onError })
+      let carrier
+      const { port } = await serve(t, (req, res) => {
+        carrier = res.stream
+        listener(req, res)
+      }, { make: http2.createServer })
+      const client = http2.connect(`http://127.0.0.1:${port}`)
+      t.after(() => client.destroy())
+      const stream = client.request()
+      await once(stream, 'response')
+      while (!carrier.writableNeedDrain) await new Promise(setImmediate)
+      const closed = once(carrier, 'close')
+      stream.close(http2.constants.NGHTTP2_NO_ERROR)
+      await left
+      await closed
+      assert.deepEqual(errors, [])
+    })
+  }
+
+  test('with a checkContinue listener, the client is asked for its body once', { timeout }, async t => {
+    const { client, server } = await session(t, quiet(t))
+    server.on('checkContinue', server.listeners('request')[0])
+    const stream = client.request({ ':path': '/digest', ':method': 'POST', expect: '100-continue' })
+    let asked = 0
+    stream.on('continue', () => { asked++ })
+    await once(stream, 'continue')
+    stream.end('hello')
+    assert.equal(JSON.parse(await collect(stream)).length, 5)
+    assert.equal(asked, 1)
   })
 
   test('an upload whose connection is lost fails for the handler, it does not end', { timeout }, async t => {

@@ -2,19 +2,32 @@
 // is stopped so by signals. (attachWebSocket alone: http-websocket.test.mjs.)
 
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
+import https from 'node:https'
 import net from 'node:net'
 import { test } from 'node:test'
+import tls from 'node:tls'
+import { fileURLToPath } from 'node:url'
 import { WebSocket } from 'ws'
 import { attachWebSocket, createRequestListener, stopGracefully } from '../http.js'
-import { collect, failure, noted, notedSoFar, release, serve, timeout, turns, watch } from './fixtures.mjs'
+import interpreter from '../lib/interpreter.js'
+import { collect, docroot, failure, noted, notedSoFar, release, serve, timeout, turns, watch } from './fixtures.mjs'
 import { runFixture } from './processes.mjs'
 import { accept, body, part, script, start, unique } from './script.mjs'
 
 /** Milliseconds far above what a stop takes that waits for nothing. */
 const AMPLE = 40_000
+
+let made
+
+function certificates () {
+  const { executable } = interpreter.findInterpreter({ docroot })
+  made ??= JSON.parse(execFileSync(executable, [fileURLToPath(new URL('fixtures/certificates.py', import.meta.url))]))
+  return made
+}
 
 /** A server and a handler of its own, which has a lifespan that notes its shutdown. */
 async function listen (t, make = http.createServer) {
@@ -100,6 +113,99 @@ test('idle connections close at once, also one that had no request', { timeout }
   await stopGracefully(server, handler, { timeout: AMPLE })
   assert.ok(performance.now() - begin < AMPLE / 4)
   assert.equal(await connections(server), 0)
+})
+
+const secureHttp2 = listener => http2.createSecureServer({ ...certificates().server, allowHTTP1: true }, listener)
+const over = port => ({ port, host: '127.0.0.1', rejectUnauthorized: false })
+
+// Scenario: Node's servers do not know these, so they held a stop to the end of its time, and then the process.
+for (const [what, make, connect] of [
+  ['https, before the TLS handshake', listener => https.createServer(certificates().server, listener), async ({ port, server }) => {
+    const socket = net.connect(port, '127.0.0.1')
+    await once(server, 'connection')
+    return socket
+  }],
+  ['HTTP/2 under TLS, before the handshake', secureHttp2, async ({ port, server }) => {
+    const socket = net.connect(port, '127.0.0.1')
+    await once(server, 'connection')
+    return socket
+  }],
+  ['HTTP/2, before its preface', http2.createServer, async ({ port, server }) => {
+    const socket = net.connect(port, '127.0.0.1')
+    await once(server, 'connection')
+    return socket
+  }],
+  ['HTTP/1.1 on a server of HTTP/2', secureHttp2, async ({ port, server }) => {
+    const socket = tls.connect({ ...over(port), ALPNProtocols: ['http/1.1'] })
+    await once(server, 'secureConnection')
+    return socket
+  }],
+  ['an HTTP/2 session', http2.createServer, async ({ port }) => {
+    const client = http2.connect(`http://127.0.0.1:${port}`)
+    await once(client, 'remoteSettings')
+    return client
+  }],
+  ['an HTTP/2 session under TLS', secureHttp2, async ({ port }) => {
+    const client = http2.connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
+    await once(client, 'remoteSettings')
+    return client
+  }]
+]) {
+  test(`a connection that never had a request closes at once: ${what}`, { timeout }, async t => {
+    const own = await listen(t, make)
+    const client = await connect(own)
+    client.on('error', () => {})
+    const closed = once(client, 'close')
+    const begin = performance.now()
+    await stopGracefully(own.server, own.handler, { timeout: AMPLE })
+    assert.ok(performance.now() - begin < AMPLE / 4)
+    await closed
+    assert.equal(await connections(own.server), 0)
+  })
+}
+
+for (const [what, make, connect] of [
+  ['HTTP/1.1', http.createServer, async port => {
+    const agent = new http.Agent({ keepAlive: true })
+    const { started, ended } = get(port, [start(), body('all')], agent)
+    const { socket } = await started
+    await ended
+    return socket
+  }],
+  ['HTTP/2', secureHttp2, async port => {
+    const client = http2.connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
+    await once(client, 'remoteSettings')
+    return client
+  }]
+]) {
+  test(`an idle connection closes while others have a response in flight: ${what}`, { timeout }, async t => {
+    const { handler, server, port } = await listen(t, make)
+    const name = unique('go')
+    const idle = await connect(port)
+    const closed = once(idle, 'close')
+    const module = make === http.createServer ? http : https
+    const req = module.get({ ...over(port), path: script(start(), part('one '), ['released', name], body('two')), agent: false })
+    const [res] = await once(req, 'response')
+    const stopped = stopGracefully(server, handler, { timeout: AMPLE })
+    await closed
+    await release(name)
+    assert.equal(String(await collect(res)), 'one two')
+    await stopped
+  })
+}
+
+test('a response that begins meanwhile says that its connection closes', { timeout }, async t => {
+  const { handler, server, port } = await listen(t)
+  const agent = new http.Agent({ keepAlive: true })
+  t.after(() => agent.destroy())
+  const name = unique('go')
+  const waiting = get(port, [['note', `${name}.asked`], ['released', name], start(), body('whole')], agent)
+  await noted(`${name}.asked`)
+  const stopped = stopGracefully(server, handler, { timeout: AMPLE })
+  await release(name)
+  const { res, body: text } = await waiting.ended
+  assert.deepEqual([res.headers.connection, text], ['close', 'whole'])
+  await stopped
 })
 
 test('a connection closes after its last response', { timeout }, async t => {

@@ -35,7 +35,7 @@ const INTERNAL = {
   PythonHandlerError: ['fromNative'],
   PythonWebSocket: [],
   Request: ['attach', 'isWebSocket', 'parts', 'toWebSocket'],
-  Response: ['attach', 'onBroken', 'received', 'setClosed', 'setTrailers']
+  Response: ['attach', 'hasFiles', 'onBroken', 'received', 'setClosed', 'setTrailers']
 }
 
 // --------------------------------------------------------------------------------------- the declarations

@@ -6,12 +6,11 @@
  * long as it.
  */
 
+const { Connections } = require('./connections.js')
+const { isHttp2 } = require('./protocol.js')
 const { tlsFacts } = require('./tls.js')
 
 const kConnection = Symbol('python-node connection')
-
-/** The HTTP/2 sessions of each server that have had a request: Node tells them to nobody. */
-const sessionsOf = new WeakMap()
 
 class Connection {
   #carrier
@@ -22,24 +21,15 @@ class Connection {
    */
   static of (req) {
     // An HTTP/2 session outlives none of its streams, and its `socket` throws once it is destroyed.
-    const carrier = req.httpVersionMajor === 2 ? req.stream.session : req.socket
+    const carrier = isHttp2(req) ? req.stream.session : req.socket
     if (carrier === undefined || carrier.destroyed || req.stream?.destroyed) return null
     return (carrier[kConnection] ??= Connection.#make(carrier, req))
   }
 
   static #make (carrier, req) {
     const server = carrier.socket?.server ?? carrier.server
-    if (req.httpVersionMajor === 2 && server !== undefined) {
-      if (!sessionsOf.has(server)) sessionsOf.set(server, new Set())
-      const sessions = sessionsOf.get(server).add(carrier)
-      carrier.once('close', () => sessions.delete(carrier))
-    }
+    if (isHttp2(req) && server !== undefined) Connections.of(server).addSession(carrier)
     return new Connection(carrier, req.socket, server)
-  }
-
-  /** @returns {Iterable<import('node:http2').ServerHttp2Session>} those that are open */
-  static sessionsOf (server) {
-    return sessionsOf.get(server) ?? []
   }
 
   constructor (carrier, socket, server) {
@@ -63,6 +53,12 @@ class Connection {
 
   unwatch (exchange) {
     this.#watchers?.delete(exchange)
+  }
+
+  /** Whether no other request waits behind this one. */
+  isLast (exchange) {
+    const others = this.#watchers?.size ?? 0
+    return others === 0 || (others === 1 && this.#watchers.has(exchange))
   }
 }
 

@@ -6,6 +6,8 @@
  * in the second case the application is told through the signal.
  */
 
+const { EventEmitter } = require('node:events')
+const { ServerResponse } = require('node:http')
 const { Http2ServerRequest, Http2ServerResponse, constants: { NGHTTP2_INTERNAL_ERROR } } = require('node:http2')
 const { PythonHandlerError } = require('../errors.js')
 const { Headers } = require('../headers.js')
@@ -13,6 +15,7 @@ const { Response } = require('../response.js')
 const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
 const { Failure, mismatch } = require('./failure.js')
+const { HEAD_FIELDS, continueSent, isHttp2 } = require('./protocol.js')
 const { RequestBody } = require('./request-body.js')
 const { RequestHead } = require('./request-head.js')
 const { ResponseHead } = require('./response-head.js')
@@ -21,6 +24,8 @@ const { ResponseHead } = require('./response-head.js')
 const NO_BODY = Buffer.alloc(0)
 
 const kExchange = Symbol('python-node exchange')
+
+const { on } = EventEmitter.prototype
 
 class Exchange {
   #service
@@ -40,6 +45,7 @@ class Exchange {
   /** The response can take nothing more. */
   #closed = false
   #wakeWriter = null
+  #flushing = false
 
   constructor (service, req, res, next) {
     this.#service = service
@@ -58,12 +64,15 @@ class Exchange {
       const head = new RequestHead(this.#req)
       this.#takesTrailers = head.takesTrailers
       // Node's HTTP/2 response has no 'close' for a HEAD whose client leaves before the head.
-      const carrier = this.#req.httpVersionMajor === 2 ? res.stream : res
-      res[kExchange] = carrier[kExchange] = this
-      carrier.on('close', onResponseClose)
+      const carrier = isHttp2(this.#req) ? res.stream : res
+      carrier[kExchange] = this
+      // Of the response itself: middleware replaces its `on` (compression).
+      on.call(carrier, 'close', onResponseClose)
+      if (carrier !== res) carrier.on('aborted', onStreamAborted)
       this.#service.inFlight.enter()
       // A response that waits behind a pipelined one has no socket and, before Node 26, no 'close'.
       if (res.socket === null) connection.watch(this)
+      this.#checkLength(head)
       const body = head.hasBody ? await this.#takeBody(head) : NO_BODY
       if (this.#closed) return
       const response = await this.#service.handler.handleStream(this.#describe(head, body), this.#options(head))
@@ -84,7 +93,7 @@ class Exchange {
     this.#wakeWriter?.()
   }
 
-  /** The response's 'close': after its last byte, or because the connection is lost. */
+  /** After the response's last byte, or because the client has left. */
   responseClosed () {
     if (!this.#sent) return this.connectionLost()
     this.#close()
@@ -98,15 +107,26 @@ class Exchange {
     this.#service.inFlight.leave()
   }
 
+  /** Before the application is called, and before anything of the body is read. */
+  #checkLength ({ contentLength }) {
+    const { calls } = this.#service
+    if (calls === null || contentLength <= calls.limits.maxBodySize) return
+    const error = calls.limits.bodyTooLarge()
+    calls.refuse(error)
+    throw error
+  }
+
   /** What besides a response this client can be given. */
   #options (head) {
     const req = this.#req
     const res = this.#res
-    const options = { signal: this.#signal, trailers: head.takesTrailers, onEarlyHints: undefined, onPush: undefined }
-    if (req.httpVersionMajor === 2 || req.httpVersionMinor > 0) {
+    const options = {
+      signal: this.#signal, trailers: head.takesTrailers, pathSend: this.#service.pathSend, onEarlyHints: undefined, onPush: undefined
+    }
+    if (isHttp2(req) || req.httpVersionMinor > 0) {
       options.onEarlyHints = hints => this.#hint(hints)
     }
-    if (req.httpVersionMajor === 2 && takesPushes(res.stream)) options.onPush = push => this.#push(push)
+    if (isHttp2(req) && takesPushes(res.stream)) options.onPush = push => this.#push(push)
     return options
   }
 
@@ -161,7 +181,7 @@ class Exchange {
       socket: typeof ip === 'string' && ip !== facts.remoteAddress
         ? { ...facts, remoteAddress: ip, remotePort: 0, remoteFamily: ip.includes(':') ? 'IPv6' : 'IPv4' }
         : facts,
-      httpVersion: req.httpVersionMajor === 2 ? '2' : req.httpVersion,
+      httpVersion: isHttp2(req) ? '2' : req.httpVersion,
       scheme: protocol === 'https' || (protocol === undefined && encrypted) ? 'https' : 'http'
     }
     if (head.rootPath !== '') request.rootPath = head.rootPath
@@ -172,8 +192,12 @@ class Exchange {
   /** A body that came in one packet with the head goes over whole, any other as a stream. */
   async #takeBody (head) {
     const req = this.#req
-    if (req.readableEnded) return consumedBody(req)
-    if (!head.expectsContinue && head.contentLength !== -1) {
+    if (req.readableEnded) {
+      const body = consumedBody(req)
+      head.bodyWasRead(body)
+      return body
+    }
+    if (!head.expectsContinue && head.contentLength !== -1 && !isHttp2(req)) {
       // Node parses the rest of the packet before the next microtask.
       await null
       if (req.readableLength === head.contentLength) return req.read()
@@ -185,8 +209,11 @@ class Exchange {
   async #deliver (response) {
     const req = this.#req
     const res = this.#res
+    this.#closeAfterwards()
     const head = new ResponseHead(req, response)
     const { contentLength, bodiless } = head
+    const first = response.complete ? null : await this.#begin(response)
+    if (this.#closed || res.writableEnded) return
     if (bodiless) {
       head.write(req, res, -1)
       this.#end()
@@ -198,23 +225,42 @@ class Exchange {
       this.#end(body)
     } else {
       head.write(req, res, -1, this.#takesTrailers)
-      await this.#stream(response, contentLength)
+      await this.#stream(response, first, contentLength)
     }
   }
 
-  async #stream (response, contentLength) {
+  /**
+   * What the application sends along with its head is taken before that: a file that cannot be read is a 500.
+   *
+   * @returns {Promise<{ chunk: Promise<Buffer | null> }>} the first, which may be still to come
+   */
+  async #begin (response) {
+    const chunk = response.next()
+    chunk.catch(ignore)
+    await Promise.race([chunk, new Promise(setImmediate)])
+    if (Response.hasFiles(response)) await chunk
+    return { chunk }
+  }
+
+  async #stream (response, first, contentLength) {
     const res = this.#res
-    // Head and first chunk share a packet if the chunk is there already.
-    res.cork()
+    const holds = typeof res.flush === 'function' && res.flush !== ServerResponse.prototype.flush
+    // Head and first chunk share a packet if the chunk is there already. Not `res.cork`: under Node 22, what is written
+    // within it may never tell of a drain.
+    const socket = isHttp2(this.#req) ? undefined : res.socket
+    if (socket) {
+      socket.cork()
+      process.nextTick(uncork, socket)
+    }
     res.flushHeaders()
-    process.nextTick(uncork, res)
     res.on('error', ignore)
-    res.on('drain', onResponseDrain)
+    // Bound: middleware gives it to a stream of its own (compression).
+    res.on('drain', () => this.#drained())
     // Also while the client takes nothing.
     Response.onBroken(response, error => this.#fail(error))
     let length = 0
-    for (;;) {
-      const chunk = await response.next()
+    for (let next = first?.chunk ?? response.next(); ; next = response.next()) {
+      const chunk = await next
       if (this.#closed) return
       if (chunk === null) break
       length += chunk.length
@@ -223,18 +269,42 @@ class Exchange {
         await new Promise(resolve => { this.#wakeWriter = resolve })
         if (this.#closed) return
       }
+      if (holds) this.#flushSoon()
     }
     if (contentLength !== -1 && length < contentLength) throw mismatch(contentLength, length)
-    // Node 22 and 24 send the end of a chunked body before the chunks that a cork still holds.
-    while (res.writableCorked > 0) res.uncork()
     if (response.trailers !== null) this.#addTrailers(response.trailers)
     this.#end()
   }
 
+  /** Middleware that compresses holds back what it is not told to send. Once for all chunks of a turn: no further one is ready. */
+  #flushSoon () {
+    if (this.#flushing) return
+    this.#flushing = true
+    setImmediate(() => {
+      this.#flushing = false
+      if (!this.#sent && !this.#closed) this.#res.flush()
+    })
+  }
+
   /** Chunked bodies and HTTP/2 streams can be followed by header fields. */
   #addTrailers (trailers) {
-    if (this.#req.httpVersionMajor === 1 && !this.#res.chunkedEncoding) return
-    this.#res.addTrailers(this.#req.httpVersionMajor === 2 ? trailers.toJSON() : trailers.entries())
+    const req = this.#req
+    const res = this.#res
+    for (const name of trailers.keys()) if (HEAD_FIELDS.has(name)) trailers.delete(name)
+    if (!isHttp2(req)) {
+      if (res.chunkedEncoding) res.addTrailers(trailers.entries())
+      return
+    }
+    // Node's own listener throws into the process what it does not take: a repeated `etag`.
+    res.stream.removeAllListeners('wantTrailers')
+    res.stream.on('wantTrailers', () => {
+      try {
+        res.stream.sendTrailers(trailers.toJSON())
+      } catch (error) {
+        this.#fail(error)
+        cutOff(req, res)
+      }
+    })
   }
 
   /** Takes a body that may not be sent, so that the application ends as it would elsewhere. */
@@ -248,12 +318,31 @@ class Exchange {
     }
   }
 
+  /** In a stop, the connection takes no more requests; those that were pipelined are answered yet. */
+  #closeAfterwards () {
+    if (!this.#service.inFlight.isStopping || isHttp2(this.#req)) return
+    if (this.#connection?.isLast(this)) this.#res.shouldKeepAlive = false
+  }
+
   #end (body) {
+    if (isHttp2(this.#req)) return this.#endStream(body)
     this.#sent = true
     this.#res.end(body)
   }
 
-  drained () {
+  /** When the client has taken the rest: of a stream that is reset with NO_ERROR while it ends, Node 20 to 24 say nothing. */
+  #endStream (body = NO_BODY) {
+    const res = this.#res
+    if (body.length > 0) res.write(body)
+    const end = () => {
+      this.#sent = true
+      res.end()
+    }
+    if (res.stream.writableLength === 0) end()
+    else res.stream.write(NO_BODY, end)
+  }
+
+  #drained () {
     this.#wakeWriter?.()
     this.#wakeWriter = null
   }
@@ -272,6 +361,7 @@ class Exchange {
       if (!res.headersSent) {
         if (taken === true) return
         this.#sent = true
+        this.#closeAfterwards()
         failure.answer(req, res, this.#service.exposeErrors)
       } else if (!res.writableEnded) {
         // What was written in this tick is still corked, and goes out first.
@@ -286,7 +376,7 @@ class Exchange {
 
 /** Ends a response that has begun so that the client cannot take it for whole. */
 function cutOff (req, res) {
-  if (req.httpVersionMajor === 2) res.stream.close(NGHTTP2_INTERNAL_ERROR)
+  if (isHttp2(req)) res.stream.close(NGHTTP2_INTERNAL_ERROR)
   // To HTTP/1.0 the end of the connection is the end of the body: only a reset says otherwise.
   else if (req.httpVersionMinor === 0) req.socket.resetAndDestroy()
   else res.destroy()
@@ -301,12 +391,18 @@ function onResponseClose () {
   this[kExchange].responseClosed()
 }
 
-function onResponseDrain () {
-  this[kExchange].drained()
+/** All that Node 20 to 24 say of a stream reset with NO_ERROR whose client takes nothing. They keep it, and what it held. */
+function onStreamAborted () {
+  this[kExchange].responseClosed()
+  process.nextTick(destroy, this)
 }
 
-function uncork (res) {
-  res.uncork()
+function destroy (stream) {
+  stream.destroy()
+}
+
+function uncork (socket) {
+  socket.uncork()
 }
 
 /** A write that the client no longer takes; 'close' follows. */
@@ -321,11 +417,6 @@ function consumedBody (req) {
     'ERR_PYTHON_BODY_CONSUMED',
     'the request body was read by another middleware; mount the listener before it'
   )
-}
-
-/** Node answers `100 Continue` by itself unless the server has a 'checkContinue' listener. */
-function continueSent (req, res) {
-  return req.httpVersionMajor === 2 ? req.stream.sentInfoHeaders.length > 0 : res._sent100 === true
 }
 
 module.exports = { Exchange }

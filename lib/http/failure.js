@@ -6,6 +6,8 @@
 
 const { STATUS_CODES } = require('node:http')
 const { PythonHandlerError } = require('../errors.js')
+const { isHttp2 } = require('./protocol.js')
+const { endOverRest } = require('./rest-of-body.js')
 
 const STATUS_OF_CODE = {
   ERR_PYTHON_INVALID_METHOD: 400,
@@ -16,11 +18,17 @@ const STATUS_OF_CODE = {
   ERR_PYTHON_UNSUPPORTED_CODING: 501,
   ERR_PYTHON_CLOSED: 503,
   ERR_PYTHON_OVERLOADED: 503,
-  ERR_PYTHON_RESPONSE_TIMEOUT: 504
+  ERR_PYTHON_RESPONSE_TIMEOUT: 504,
+  ERR_PYTHON_UNSUPPORTED_PROTOCOL: 505
 }
 
 /** Framing that cannot be trusted, or a server that stops: what follows on the connection is not read as a request. */
-const CLOSING_CODES = new Set(['ERR_PYTHON_CLOSED', 'ERR_PYTHON_INVALID_REQUEST', 'ERR_PYTHON_UNSUPPORTED_CODING'])
+const CLOSING_CODES = new Set([
+  'ERR_PYTHON_CLOSED', 'ERR_PYTHON_INVALID_REQUEST', 'ERR_PYTHON_UNSUPPORTED_CODING', 'ERR_PYTHON_UNSUPPORTED_PROTOCOL'
+])
+
+/** Of status 500 and above, but the client's, or nobody's: what comes while the server stops. */
+const NOT_OURS = new Set(['ERR_PYTHON_CLOSED', 'ERR_PYTHON_UNSUPPORTED_CODING', 'ERR_PYTHON_UNSUPPORTED_PROTOCOL'])
 
 /** An overload passes within about a second or needs an operator. */
 const RETRY_AFTER_SECONDS = '1'
@@ -47,16 +55,18 @@ class Failure {
     res.setHeader('content-length', text.length)
     res.setHeader('x-content-type-options', 'nosniff')
     if (this.status === 503) res.setHeader('retry-after', RETRY_AFTER_SECONDS)
-    if (req.httpVersionMajor === 1 && CLOSING_CODES.has(this.error.code)) res.setHeader('connection', 'close')
+    const hasRest = this.status === 413 && !req.complete
+    if (!isHttp2(req) && (hasRest || CLOSING_CODES.has(this.error.code))) res.setHeader('connection', 'close')
     res.writeHead(this.status)
-    res.end(req.method === 'HEAD' ? undefined : text)
+    const content = req.method === 'HEAD' ? undefined : text
+    if (hasRest) endOverRest(req, res, content)
+    else res.end(content)
   }
 }
 
 /** The default of `onError`: what is the server's fault goes to stderr, what is the client's goes nowhere. */
 function logFailure (error, req, res, { status }) {
-  // What comes while the server stops is nobody's fault.
-  if (status < 500 || error?.code === 'ERR_PYTHON_CLOSED') return
+  if (status < 500 || NOT_OURS.has(error?.code)) return
   const path = req.url.split('?', 1)[0]
   console.error(`python-node: ${req.method} ${path} failed\n${describe(error)}`)
 }

@@ -10,6 +10,8 @@ const ofHandler = new WeakMap()
 class InFlight {
   #count = 0
   #whenNone = []
+  /** Each is the last of its connection. */
+  isStopping = false
 
   /** @returns {InFlight} the one of all listeners of this handler */
   static of (handler) {

@@ -6,7 +6,9 @@
  */
 
 const { PythonHandlerError } = require('../errors.js')
+const { PythonHandler } = require('../handler.js')
 const { checkOptions, flag } = require('../options.js')
+const { Connections } = require('./connections.js')
 const { Exchange } = require('./exchange.js')
 const { logFailure } = require('./failure.js')
 const { InFlight } = require('./in-flight.js')
@@ -29,10 +31,13 @@ function createRequestListener (handler, options = {}) {
   }
   const service = {
     handler,
+    calls: handler instanceof PythonHandler ? PythonHandler.serviceOf(handler) : null,
     inFlight: InFlight.of(handler),
     onError,
+    pathSend: flag(options, 'pathSend', true),
     exposeErrors: flag(options, 'exposeErrors', true) && process.env.NODE_ENV !== 'production'
   }
+  Connections.watch()
 
   return function requestListener (req, res, next) {
     new Exchange(service, req, res, next).run()

@@ -32,7 +32,8 @@ class RequestBody {
     return new Promise((resolve, reject) => {
       if (this.#expectsContinue) {
         this.#expectsContinue = false
-        this.#res.writeContinue()
+        // Behind the response's head, it would be a part of its body.
+        if (!this.#res.headersSent) this.#res.writeContinue()
       }
       if (!this.#listening) this.#listen()
       this.#waiting = { resolve, reject }

@@ -7,8 +7,10 @@
  */
 
 const { PythonHandlerError } = require('../errors.js')
+const { isHttp2 } = require('./protocol.js')
 
 const ABSOLUTE_FORM = /^https?:\/\/([^/?#@\\\s]+)(?=[/?#]|$)(.*)$/i
+const CODINGS = new Set(['content-encoding', 'content-length', 'transfer-encoding'])
 const DIGITS = /^\d+$/
 const TRAILERS = /(^|,)\s*trailers\s*(,|;|$)/i
 
@@ -21,7 +23,7 @@ class RequestHead {
   headers
   /** Whether a body follows. */
   hasBody = false
-  /** Its length, -1 where only its end will tell. */
+  /** Its length as announced, -1 where only its end will tell. */
   contentLength = -1
   /** Whether the client waits for `100 Continue`. */
   expectsContinue = false
@@ -29,12 +31,15 @@ class RequestHead {
   takesTrailers = false
 
   constructor (req) {
-    if (req.httpVersionMajor === 2) this.#readHttp2(req)
+    if (isHttp2(req)) this.#readHttp2(req)
     else this.#readHttp1(req)
   }
 
   #readHttp1 (req) {
     const { rawHeaders } = req
+    if (req.httpVersionMajor !== 1) {
+      throw new PythonHandlerError('ERR_PYTHON_UNSUPPORTED_PROTOCOL', `request line of HTTP/${req.httpVersion}`)
+    }
     // Where their values are.
     let host = -1
     let coding = -1
@@ -61,8 +66,8 @@ class RequestHead {
       }
     }
     this.headers = rawHeaders
-    // Trailers end a chunked body, which HTTP/1.0 does not have.
-    if (req.httpVersionMinor === 0) this.takesTrailers = false
+    // Trailers end a chunked body, which HTTP/1.0 does not have, nor interim responses.
+    if (req.httpVersionMinor === 0) this.takesTrailers = this.expectsContinue = false
     if (coding !== -1) {
       if (length !== -1) throw refusal('`content-length` and `transfer-encoding` in one request')
       // RFC 9112, 6.1: the framing of such a message counts as faulty.
@@ -72,9 +77,7 @@ class RequestHead {
       }
       this.hasBody = true
     } else if (length !== -1) {
-      const digits = rawHeaders[length]
-      if (!DIGITS.test(digits)) throw refusal(`\`content-length\` is not a number: ${digits}`)
-      this.contentLength = Number(digits)
+      this.#readLength(rawHeaders[length])
       this.hasBody = this.contentLength > 0
     }
     const authority = this.#readTarget(req)
@@ -95,6 +98,7 @@ class RequestHead {
       if (name === ':authority') authority = value
       else if (name === 'te') this.takesTrailers ||= TRAILERS.test(value)
       else if (name === 'expect') this.expectsContinue = value.toLowerCase() === '100-continue'
+      else if (name === 'content-length') this.#readLength(value)
       if (name === 'cookie' && cookie !== -1) headers[cookie] += `; ${value}`
       else if (name[0] !== ':') {
         // RFC 9113, 8.2.3: clients split it, and applications know one field.
@@ -107,6 +111,19 @@ class RequestHead {
       : ['host', authority, ...headers.filter((_, i) => headers[i & ~1] !== 'host')]
     this.hasBody = !req.stream.endAfterHeaders
     this.#readTarget(req)
+  }
+
+  /** Middleware that has read the body has undone its codings. */
+  bodyWasRead ({ length }) {
+    if (length === this.contentLength) return
+    const { headers } = this
+    this.headers = headers.filter((_, i) => !CODINGS.has(headers[i & ~1].toLowerCase()))
+    this.headers.push('content-length', String(length))
+  }
+
+  #readLength (digits) {
+    if (!DIGITS.test(digits)) throw refusal(`\`content-length\` is not a number: ${digits}`)
+    this.contentLength = Number(digits)
   }
 
   /** Sets `url` and `rootPath`; returns the authority of an absolute target, or null. */

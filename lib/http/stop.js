@@ -6,7 +6,7 @@
 
 const net = require('node:net')
 const { checkOptions, invalid } = require('../options.js')
-const { Connection } = require('./connection.js')
+const { Connections } = require('./connections.js')
 const { InFlight } = require('./in-flight.js')
 const { cutWebSockets } = require('./web-socket.js')
 
@@ -34,6 +34,8 @@ async function stopGracefully (server, handler, options = {}) {
   }
   let expire
   const expired = new Promise(resolve => { expire = resolve })
+  const inFlight = InFlight.of(handler)
+  inFlight.isStopping = true
   const closed = stopListening(server)
   const cutting = setTimeout(cut, timeout * SHARE_OF_REQUESTS, server)
   const expiring = setTimeout(expire, timeout)
@@ -41,7 +43,7 @@ async function stopGracefully (server, handler, options = {}) {
     // Takes no more requests, waits for those that run, then ends the lifespan.
     await handler.close({ timeout })
   } finally {
-    await Promise.race([InFlight.of(handler).none(), expired])
+    await Promise.race([inFlight.none(), expired])
     server.close()
     cut(server)
     await Promise.race([closed, expired])
@@ -51,13 +53,13 @@ async function stopGracefully (server, handler, options = {}) {
 }
 
 /**
- * Takes no more connections, and lets those that are there close after their response. Node's own `close` of an HTTP
+ * Takes no more connections, and lets those that have a response close after it. Node's own `close` of an HTTP
  * server takes a response that was ended for one that was sent, and destroys its connection.
  */
 function stopListening (server) {
   server.keepAliveTimeout = 1
   if ('keepAliveTimeoutBuffer' in server) server.keepAliveTimeoutBuffer = 0
-  for (const session of Connection.sessionsOf(server)) session.close()
+  Connections.of(server).closeIdle()
   return new Promise(resolve => net.Server.prototype.close.call(server, resolve))
 }
 
@@ -65,7 +67,7 @@ function stopListening (server) {
 function cut (server) {
   cutWebSockets(server)
   server.closeAllConnections?.()
-  for (const session of Connection.sessionsOf(server)) session.destroy()
+  Connections.of(server).destroy()
 }
 
 module.exports = { stopGracefully }
