@@ -367,3 +367,19 @@ describe('context variables', () => {
     assert.equal(await noted(`${name}.seen`), 'mine')
   })
 })
+
+// Scenario: signals to JavaScript are held back while more requests wait; a step that blocks must not hold them for long.
+for (const how of ['sleep', 'cpu']) {
+  test(`an answer does not wait for a later request that blocks Python: ${how}`, { timeout }, async () => {
+    const file = path.join(folder, unique('file'))
+    const quick = () => patient.handleRequest({ url: script(start(), body('quick')) })
+    await quick()
+    // All are there when Python looks, and it is blocked until the first ones' answers are here.
+    const before = [quick(), quick()]
+    const blocking = patient.handleRequest({ url: script(['block', how, file], start(), body()) })
+    const behind = [quick(), quick(), quick()]
+    for (const answer of before) assert.equal(String((await answer).body), 'quick')
+    fs.writeFileSync(file, '')
+    await Promise.all([blocking, ...behind])
+  })
+}

@@ -37,6 +37,10 @@ use crate::python::{exception, exit};
 /// Messages taken in one pass, so that the loop's other work gets its turn.
 const BATCH: usize = 256;
 
+/// So many messages have to wait behind a request for its answer's signal to be held back. With two requests in flight, each
+/// answered at once, JavaScript makes the next while Python works on the other.
+const CORKED_FROM: usize = 2;
+
 static EVENT_LOOP: OnceLock<EventLoop> = OnceLock::new();
 
 /// Acknowledges the signal that woke the loop.
@@ -191,7 +195,7 @@ impl EventLoop {
         for _ in 0..BATCH {
             let Some(message) = waiting.pop_front() else { break };
             if let LoopMessage::Begin { half, .. } = &message
-                && !waiting.is_empty()
+                && waiting.len() >= CORKED_FROM
                 && let Some(queue) = half.completions()
             {
                 self.cork.lock().put_on(queue);

@@ -54,7 +54,8 @@ impl CompletionQueue {
         }
     }
 
-    /// No signal until [`Self::uncork`], which follows within microseconds: several events cost one.
+    /// No signal until [`Self::uncork`] or [`Self::signal_held`], which follow within a millisecond or two: several events
+    /// cost one.
     pub(crate) fn cork(&self) {
         self.state.lock().corked = true;
     }
@@ -63,6 +64,15 @@ impl CompletionQueue {
     pub(crate) fn uncork(&self) {
         let mut state = self.state.lock();
         state.corked = false;
+        self.signal(&mut state);
+    }
+
+    /// The same, and what comes next is held back again.
+    pub(crate) fn signal_held(&self) {
+        self.signal(&mut self.state.lock());
+    }
+
+    fn signal(&self, state: &mut State) {
         if !state.events.is_empty() && !state.signalled && !state.closed {
             state.signalled = true;
             // With the lock held, as in `push`.

@@ -118,22 +118,54 @@ fn what_came_while_the_queue_was_corked_is_drained_or_signalled() {
             exchange.finish();
             queue.uncork();
         });
-        // As JavaScript does: drains when it was signalled, and not otherwise.
-        let mut drained = 0;
-        let mut seen = 0;
-        let mut look = |model: &Model| {
-            if model.js.get() > seen {
-                seen = model.js.get();
-                let mut batch = Vec::new();
-                model.completions.drain(&mut batch);
-                drained += batch.len();
-            }
-        };
-        look(&model);
+        let mut reader = Reader::default();
+        reader.look(&model);
         python.join().expect("no panic");
-        look(&model);
-        assert_eq!(drained, 2);
+        reader.look(&model);
+        assert_eq!(reader.drained, 2);
     });
+}
+
+#[test]
+fn what_a_corked_queue_holds_is_signalled_once_while_python_goes_on() {
+    loom::model(|| {
+        let model = Model::new();
+        let exchange = model.exchange(Mode::Stream);
+        let queue = Arc::clone(&model.completions);
+        let held = Arc::clone(&model.completions);
+        let python = thread::spawn(move || {
+            queue.cork();
+            exchange.start(head());
+        });
+        // The guard (src/asgi/cork.rs): whenever it looks, nothing is lost, and nothing is signalled twice.
+        let guard = thread::spawn(move || held.signal_held());
+        let mut reader = Reader::default();
+        reader.look(&model);
+        python.join().expect("no panic");
+        guard.join().expect("no panic");
+        model.completions.signal_held();
+        reader.look(&model);
+        assert_eq!(reader.drained, 1);
+        assert!(model.js.get() <= 1);
+    });
+}
+
+/// JavaScript's side: drains when it was signalled, and not otherwise.
+#[derive(Default)]
+struct Reader {
+    drained: usize,
+    seen: usize,
+}
+
+impl Reader {
+    fn look(&mut self, model: &Model) {
+        if model.js.get() > self.seen {
+            self.seen = model.js.get();
+            let mut batch = Vec::new();
+            model.completions.drain(&mut batch);
+            self.drained += batch.len();
+        }
+    }
 }
 
 #[test]
