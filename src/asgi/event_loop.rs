@@ -180,6 +180,8 @@ impl EventLoop {
             }
             self.import(py);
         }
+        // Nothing is held back beyond the loop's end.
+        self.cork.lock().take_off();
     }
 
     // ------------------------------------------------------------------- messages
