@@ -21,7 +21,8 @@ for (const [loops, path, answer, title] of [
   [['asyncio', 'uvloop'], '/thread', 'child0', "a loop of uvloop's in a thread of Python's"],
   [['asyncio', 'uvloop'], '/deaf', 'broken', 'a child that has closed its stdin'],
   [['asyncio', 'uvloop'], '/deafened', 'broken', 'a child that closes its stdin while a write waits'],
-  [['uvloop'], '/pipe', 'uvloop', "a pipe that is not a child's stays with uvloop"]
+  // Scenario: closed a second time, what a thread of Node's had opened meanwhile was closed.
+  [['asyncio', 'uvloop'], '/pipes', 'open open', 'the descriptor of a pipe is closed once']
 ]) {
   for (const loop of loops) {
     test(`${loop}: ${title}`, options, async () => {

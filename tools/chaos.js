@@ -56,7 +56,7 @@ async function perform (name, action, target, chance, wrong) {
   try {
     await Promise.race([action(target, chance), late])
   } catch (error) {
-    wrong.push(`${name}: ${error.stack}`)
+    wrong.push(`${name}: ${error.traceback ?? error.stack}`)
   } finally {
     clearTimeout(timer)
   }

@@ -21,15 +21,18 @@ _WATCHER = (getattr(_UNIX, _NAME, None) or getattr(_UNIX, "_" + _NAME))()
 
 
 class _Children:
-    """A loop of uvloop's, as asyncio's transports of child processes need it.
+    """A loop of uvloop's, as asyncio's transports of child processes and pipes need it.
 
-    stdin is asyncio's too: writing to a child that has closed it, uvloop's raises a RuntimeError.
+    Pipes are asyncio's: uvloop's closes the descriptor of a file object twice, and what a thread of Node's has opened meanwhile
+    may have its number by then. (And writing to a child that has closed its stdin, uvloop's raises a RuntimeError.)
     """
 
     _debug = False
     subprocess_exec = _BASE.subprocess_exec
     subprocess_shell = _BASE.subprocess_shell
+    connect_read_pipe = _BASE.connect_read_pipe
     connect_write_pipe = _BASE.connect_write_pipe
+    _make_read_pipe_transport = _UNIX._UnixSelectorEventLoop._make_read_pipe_transport
     _make_write_pipe_transport = _UNIX._UnixSelectorEventLoop._make_write_pipe_transport
 
     def __init__(self, loop):
@@ -61,9 +64,19 @@ async def _subprocess_shell(loop, *arguments, **options):
     return await _Children(loop).subprocess_shell(*arguments, **options)
 
 
+async def _connect_read_pipe(loop, protocol_factory, pipe):
+    return await _Children(loop).connect_read_pipe(protocol_factory, pipe)
+
+
+async def _connect_write_pipe(loop, protocol_factory, pipe):
+    return await _Children(loop).connect_write_pipe(protocol_factory, pipe)
+
+
 def _use_asyncio(loop_class):
     loop_class.subprocess_exec = _subprocess_exec
     loop_class.subprocess_shell = _subprocess_shell
+    loop_class.connect_read_pipe = _connect_read_pipe
+    loop_class.connect_write_pipe = _connect_write_pipe
     # What asyncio's transports and its pidfd watcher call; uvloop has them by their public names.
     for name in ["add_reader", "remove_reader", "add_writer", "remove_writer"]:
         setattr(loop_class, "_" + name, getattr(loop_class, name))
