@@ -88,7 +88,8 @@ class PythonHandler {
         call.submit(request, streamed)
         if (signal?.aborted) giveBack(request, signal.reason)
       } catch (error) {
-        giveBack(request, error)
+        // What another request reads stays its own.
+        if (error?.code !== 'ERR_PYTHON_BODY') giveBack(request, error)
         throw error
       }
     })
