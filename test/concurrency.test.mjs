@@ -37,6 +37,24 @@ describe('requests in flight', () => {
   })
 })
 
+describe('requests without a pause', () => {
+  // Scenario: the Python thread stays awake for the next request; timers and sockets of the application have to get their turn.
+  test('one after another leave the loop its other work', { timeout }, async () => {
+    const handler = app('other_work')
+    let seen = json(await handler.handleRequest({ url: '/start' }))
+    while (seen.length < 2) seen = json(await handler.handleRequest({ url: '/' }))
+    assert.deepEqual(seen, ['socket', 'timer'])
+  })
+
+  test('one after another, then many at once, then one again are all answered', { timeout }, async () => {
+    const handler = app('named')
+    for (let round = 0; round < 20; round++) {
+      for (let index = 0; index < 50; index++) assert.equal(json(await handler.handleRequest({ url: `/${index}?0` })), `/${index}`)
+      assert.deepEqual(await answers(handler, times(20, index => ({ url: `/${round}/${index}?0` }))), times(20, index => `/${round}/${index}`))
+    }
+  })
+})
+
 describe('contextvars', () => {
   test('never leak between requests in flight', { timeout }, async () => {
     const waiting = answers(app('contexts'), times(100, index => ({ url: `/${index}` })))

@@ -21,6 +21,7 @@ use super::connection::{Connection, Ending, Protocol};
 use super::cork::Cork;
 use super::http::HttpConnectionScope;
 use super::json;
+use super::linger::Linger;
 use super::message::type_name;
 use super::python_future_poller::PythonFuturePoller;
 use super::receiver::Receiver;
@@ -67,6 +68,8 @@ pub(super) struct EventLoop {
     wake: Box<dyn Acknowledge>,
     waiting: Mutex<VecDeque<LoopMessage>>,
     cork: Mutex<Cork>,
+    linger: Mutex<Linger>,
+    linger_soon: Py<PyAny>,
     connections: Mutex<Slab<Arc<Connection>>>,
     applications: Applications,
     held: Mutex<Vec<Arc<Connection>>>,
@@ -88,7 +91,12 @@ pub(super) type TellLoaded = Box<dyn FnOnce(Result<(), HandlerError>) + Send>;
 
 #[pyfunction]
 fn drain(py: Python<'_>) {
-    EventLoop::get().drain(py);
+    EventLoop::get().woken(py);
+}
+
+#[pyfunction]
+fn linger(py: Python<'_>) {
+    EventLoop::get().linger(py);
 }
 
 #[pyfunction]
@@ -148,6 +156,8 @@ impl EventLoop {
             wake,
             waiting: Mutex::default(),
             cork: Mutex::default(),
+            linger: Mutex::new(Linger::new()),
+            linger_soon: pyo3::wrap_pyfunction!(linger, py)?.into_any().unbind(),
             connections: Mutex::default(),
             held: Mutex::default(),
             release_scheduled: AtomicBool::new(false),
@@ -186,12 +196,26 @@ impl EventLoop {
 
     // ------------------------------------------------------------------- messages
 
-    fn drain(&self, py: Python<'_>) {
+    fn woken(&self, py: Python<'_>) {
         self.wake.acknowledge();
+        self.drain(py);
+    }
+
+    /// Looks for messages for a moment, in which the next is expected.
+    fn linger(&self, py: Python<'_>) {
+        let Some(has_come) = py.detach(|| Linger::wait(&self.queue)) else { return };
+        self.linger.lock().learn(has_come);
+        if has_come {
+            self.drain(py);
+        }
+    }
+
+    fn drain(&self, py: Python<'_>) {
         // Only where an application runs the loop inside the loop.
         self.cork.lock().take_off();
         let mut batch = Vec::new();
-        self.queue.drain(&mut batch);
+        let signalled = self.queue.drain(&mut batch);
+        self.linger.lock().begin(signalled, batch.len());
         let mut waiting = std::mem::take(&mut *self.waiting.lock());
         waiting.extend(batch);
         for _ in 0..BATCH {
@@ -211,6 +235,11 @@ impl EventLoop {
         if !waiting.is_empty() {
             *self.waiting.lock() = waiting;
             self.wake.repeat();
+        } else if self.linger.lock().end()
+            && let Err(error) =
+                self.event_loop.call_method1(py, intern!(py, "call_soon"), (&self.linger_soon,))
+        {
+            exception::log(py, "internal error in python-node", &error);
         }
     }
 

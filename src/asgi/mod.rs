@@ -60,6 +60,9 @@ mod python_future_poller;
 mod cork;
 
 #[cfg(feature = "addon")]
+mod linger;
+
+#[cfg(feature = "addon")]
 mod event_loop;
 
 #[cfg(feature = "addon")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::sync::Mutex;
+use super::sync::{AtomicBool, Mutex, Ordering};
 
 use super::{AppHalf, Exchange, RequestHead, Signal};
 
@@ -36,12 +36,16 @@ pub(crate) enum LoopMessage {
 pub(crate) struct LoopQueue {
     state: Mutex<State>,
     signal: Box<dyn Signal>,
+    /// Whether anything came since [`Self::attend`].
+    has_come: AtomicBool,
 }
 
 struct State {
     messages: Vec<LoopMessage>,
     /// Since when the reader is asked to come.
     signalled: Option<Instant>,
+    /// The reader looks by itself: no signal.
+    attended: bool,
     closed: bool,
     measured: Measured,
 }
@@ -71,8 +75,15 @@ impl LoopQueue {
     pub(crate) fn new(signal: Box<dyn Signal>) -> Self {
         let measured = Measured { lag: Duration::ZERO, at: Instant::now(), waited: Duration::ZERO };
         Self {
-            state: Mutex::new(State { messages: Vec::new(), signalled: None, closed: false, measured }),
+            state: Mutex::new(State {
+                messages: Vec::new(),
+                signalled: None,
+                attended: false,
+                closed: false,
+                measured,
+            }),
             signal,
+            has_come: AtomicBool::new(false),
         }
     }
 
@@ -86,7 +97,11 @@ impl LoopQueue {
                 state.messages.push(message);
                 if state.signalled.is_none() {
                     state.signalled = Some(Instant::now());
-                    self.signal.raise();
+                    if state.attended {
+                        self.has_come.store(true, Ordering::Release);
+                    } else {
+                        self.signal.raise();
+                    }
                 }
                 None
             }
@@ -95,11 +110,34 @@ impl LoopQueue {
         drop(refused);
     }
 
-    /// Moves everything that waits into `batch` (which must be empty) and rearms the signal.
-    pub(crate) fn drain(&self, batch: &mut Vec<LoopMessage>) {
+    /// Begins to look for messages instead of waiting for the signal. Says whether it does: not if a signal is on its way.
+    /// [`Self::leave`] must follow.
+    pub(crate) fn attend(&self) -> bool {
+        let mut state = self.state.lock();
+        state.attended = state.signalled.is_none() && !state.closed;
+        self.has_come.store(false, Ordering::Relaxed);
+        state.attended
+    }
+
+    /// Whether a message has come since [`Self::attend`]. Takes no lock.
+    pub(crate) fn has_come(&self) -> bool {
+        self.has_come.load(Ordering::Acquire)
+    }
+
+    /// Waits for the signal again. Says whether there are messages, for which none was raised: they are to be drained now.
+    pub(crate) fn leave(&self) -> bool {
+        let mut state = self.state.lock();
+        state.attended = false;
+        !state.messages.is_empty()
+    }
+
+    /// Moves everything that waits into `batch` (which must be empty) and rearms the signal. Since when it waits, if the
+    /// reader was asked to come.
+    pub(crate) fn drain(&self, batch: &mut Vec<LoopMessage>) -> Option<Instant> {
         let mut state = self.state.lock();
         std::mem::swap(&mut state.messages, batch);
-        if let Some(since) = state.signalled.take() {
+        let signalled = state.signalled.take();
+        if let Some(since) = signalled {
             let now = Instant::now();
             let lag = now - since;
             let requests =
@@ -107,6 +145,7 @@ impl LoopQueue {
             let waited = state.measured.waited + lag * u32::try_from(requests).unwrap_or(u32::MAX);
             state.measured = Measured { lag, at: now, waited };
         }
+        signalled
     }
 
     /// How long the reader lets others wait.

@@ -242,6 +242,36 @@ fn no_message_is_left_without_a_signal() {
 }
 
 #[test]
+fn a_message_for_an_attended_queue_is_seen_or_signalled() {
+    loom::model(|| {
+        let model = Model::new();
+        let queue = Arc::clone(&model.messages);
+        let pushing = thread::spawn(move || {
+            queue.push(LoopMessage::Call(Box::new(|| {})));
+            queue.push(LoopMessage::Call(Box::new(|| {})));
+        });
+        let mut batch = Vec::new();
+        if model.messages.attend() {
+            let has_come = model.messages.has_come();
+            let is_filled = model.messages.leave();
+            assert!(is_filled || !has_come);
+            if is_filled {
+                model.messages.drain(&mut batch);
+            }
+        }
+        let drained = batch.len();
+        pushing.join().expect("no panic");
+        let mut late = Vec::new();
+        if model.python.get() > 0 {
+            model.messages.drain(&mut late);
+        }
+        assert_eq!(drained + late.len(), 2);
+        // What was seen was not signalled as well.
+        assert!(model.python.get() <= usize::from(!late.is_empty()));
+    });
+}
+
+#[test]
 fn nothing_is_signalled_after_a_close() {
     loom::model(|| {
         let model = Model::new();

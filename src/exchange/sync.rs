@@ -1,7 +1,11 @@
-//! The locks of this module: parking_lot's, or loom's where `--cfg loom` checks every interleaving (`models.rs`).
+//! The locks and flags of this module: parking_lot's and the standard's, or loom's where `--cfg loom` checks every interleaving (`models.rs`).
 
+#[cfg(loom)]
+pub(super) use loom::sync::atomic::{AtomicBool, Ordering};
 #[cfg(not(loom))]
 pub(super) use parking_lot::Mutex;
+#[cfg(not(loom))]
+pub(super) use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(loom)]
 pub(super) use checked::Mutex;

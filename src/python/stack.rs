@@ -24,7 +24,10 @@ pub(crate) fn read(tell: impl FnOnce(String) + Send + 'static) {
 
 fn format(py: Python<'_>) -> PyResult<String> {
     let main = py.import("threading")?.call_method0("main_thread")?.getattr("ident")?;
-    let frame = py.import("sys")?.call_method0("_current_frames")?.get_item(main)?;
+    let frame = py.import("sys")?.call_method0("_current_frames")?.call_method1("get", (main,))?;
+    if frame.is_none() {
+        return Ok("no Python code runs on it".to_owned());
+    }
     let lines: Vec<String> = py.import("traceback")?.call_method1("format_stack", (frame,))?.extract()?;
     Ok(lines.concat())
 }
