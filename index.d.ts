@@ -195,7 +195,7 @@ export declare class PythonHandler {
   /**
    * Takes no more requests (`ERR_PYTHON_CLOSED`), closes WebSockets with code 1001, lets requests in flight finish,
    * and ends the application's lifespan. What is still in flight after `timeout` fails with `ERR_PYTHON_CLOSED`; the
-   * application's shutdown has what is left of it, at least 100 ms.
+   * application's shutdown has what is left of it, at least 100 ms, and is cancelled then.
    * Python itself runs on. A second call gives the first one's promise.
    *
    * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did
@@ -439,6 +439,11 @@ export interface HandleOptions {
   trailers?: boolean | undefined
   /** Whether `http.response.pathsend` is announced to the application, by `handleStream`. Default: true. */
   pathSend?: boolean | undefined
+  /**
+   * Whether a stream that is the request's body is read only when the application first receives, and not if it never does.
+   * Default: false, it is read ahead up to `highWaterMark`.
+   */
+  bodyOnDemand?: boolean | undefined
 }
 
 /** How much of a body has passed. */
@@ -709,7 +714,7 @@ export declare class Response {
   [Symbol.asyncIterator] (): AsyncIterableIterator<Buffer>
 
   /**
-   * The body as a Node stream. To destroy it is a disconnect to the application; one that is taken has to be read or destroyed.
+   * The body as a Node stream. To destroy it is a disconnect to the application; to drop it unread as well, once it is collected.
    *
    * @example
    * ```js

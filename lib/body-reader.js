@@ -19,7 +19,10 @@ class BodyReader {
   #ended = false
   #waiting = []
   #taken = 0
+  /** Once it is read. Before, whoever asked for it may drop it, and the response with it. */
   #stream = null
+  /** Until it is read: `deref()` gives it as long as somebody holds it. */
+  #unread = null
   #feed = null
   /** Whether the stream has room: it says so by reading, and takes it back when it is full. */
   #wanted = false
@@ -89,6 +92,7 @@ class BodyReader {
     if (file !== -1) this.#parts.length = file
     this.#break(error)
     if (this.#stream !== null) this.#feed()
+    else this.#unread?.deref()?.destroy(toError(error))
   }
 
   /** The caller, or a time limit, has ended it: nothing more is given, also to a stream that nobody reads now. */
@@ -96,7 +100,7 @@ class BodyReader {
     this.#closeFiles()
     this.#parts = []
     this.#break(error)
-    this.#stream?.destroy(toError(error))
+    this.#given()?.destroy(toError(error))
     this.#whenBroken?.(error)
   }
 
@@ -145,10 +149,21 @@ class BodyReader {
 
   /** @param {object} response kept as long as its stream */
   stream (response) {
+    const given = this.#given()
+    if (given !== undefined) return given
     // Its events run in the async context of whoever made it.
-    if (this.#stream === null) this.#feed = AsyncResource.bind(() => this.#feedStream())
-    this.#stream ??= new Readable({
+    this.#feed = AsyncResource.bind(() => this.#feedStream())
+    const stream = this.#make()
+    stream[kResponse] = response
+    this.#unread = new WeakRef(stream)
+    return stream
+  }
+
+  /** By itself: what `#feed` was made in must not hold the stream. */
+  #make () {
+    const stream = new Readable({
       read: () => {
+        this.#stream = stream
         this.#wanted = true
         this.#feed()
       },
@@ -157,8 +172,12 @@ class BodyReader {
         callback(error)
       }
     })
-    this.#stream[kResponse] = response
-    return this.#stream
+    return stream
+  }
+
+  /** @returns {Readable | undefined} the stream, if there is one and somebody may read it */
+  #given () {
+    return this.#stream ?? this.#unread?.deref()
   }
 
   #feedStream () {

@@ -163,8 +163,11 @@ class Call {
     if (body !== undefined) service.bytesSent += body.length
     const { onUploadProgress } = options
     if (onUploadProgress !== undefined && onUploadProgress !== null) this.#watchUpload(onUploadProgress, body, request)
-    if (this.#source !== null) pump(this.#source, this)
-    else if (request instanceof Request && (more || isWebSocket)) Request.attach(request, this)
+    if (this.#source !== null) {
+      if (options.bodyOnDemand === true) (this.#upload ??= new Upload()).hasRoom = false
+      pump(this.#source, this)
+    }
+    if (this.#source === null && request instanceof Request && (more || isWebSocket)) Request.attach(request, this)
   }
 
   /** A call that waited begins, in its caller's async context. */
@@ -420,6 +423,11 @@ class Call {
   /** Whether the application's side has room. */
   get hasRoom () {
     return this.#upload === null || this.#upload.hasRoom
+  }
+
+  /** @returns {Promise<void>} when the application's side has room again, or wants nothing more */
+  room () {
+    return this.#upload.wait()
   }
 
   get isOver () {

@@ -164,7 +164,8 @@ class PythonHandler {
     for (const call of service.calls()) call.abort(closed())
     const { environment, handle } = service
     const left = Math.max(SHUTDOWN_LEAST, deadline - performance.now())
-    if (!await environment.settle(id => handle.close(id), left)) {
+    // Cancelled a little later, so that it is this that tells.
+    if (!await environment.settle(id => handle.close(id, left + SHUTDOWN_LEAST), left)) {
       throw new PythonHandlerError('ERR_PYTHON_SHUTDOWN', `the application's shutdown did not end within ${timeout} ms`)
     }
   }
@@ -219,7 +220,7 @@ function giveBack (request, reason) {
 /** The options of a call, checked; undefined for none. */
 function callbacksOf (options) {
   if (options === undefined || options === null) return undefined
-  let found = options.trailers !== undefined || options.pathSend !== undefined
+  let found = options.trailers !== undefined || options.pathSend !== undefined || options.bodyOnDemand !== undefined
   for (const name of CALLBACKS) {
     const callback = options[name]
     if (callback === undefined || callback === null) continue

@@ -13,19 +13,24 @@ const PATH_SEND = 4
 const ZERO_COPY_SEND = 5
 const DEBUG = 6
 
+/** The first bit, which is no kind's: the body is read when the application asks for it. */
+const BODY_ON_DEMAND = 1
+
 /** A buffered response can carry trailers; a stream can carry files as well. */
 const OF_BUFFERED = 1 << TRAILERS
 const OF_STREAM = OF_BUFFERED | 1 << PATH_SEND | 1 << ZERO_COPY_SEND
 
 /**
- * @param {{ onEarlyHints?: Function, onPush?: Function, onDebug?: Function, trailers?: boolean, pathSend?: boolean }} options
+ * @param {{ onEarlyHints?: Function, onPush?: Function, onDebug?: Function, trailers?: boolean, pathSend?: boolean,
+ *   bodyOnDemand?: boolean }} options
  * @param {boolean} streamed
  * @returns {number} bits, one for each kind
  */
-function capabilitiesOf ({ onEarlyHints, onPush, onDebug, trailers = true, pathSend = true }, streamed) {
+function capabilitiesOf ({ onEarlyHints, onPush, onDebug, trailers = true, pathSend = true, bodyOnDemand = false }, streamed) {
   let bits = streamed ? OF_STREAM : OF_BUFFERED
   if (!trailers) bits &= ~(1 << TRAILERS)
   if (!pathSend) bits &= ~(1 << PATH_SEND)
+  if (bodyOnDemand) bits |= BODY_ON_DEMAND
   if (isGiven(onEarlyHints)) bits |= 1 << EARLY_HINT
   if (isGiven(onPush)) bits |= 1 << PUSH
   if (isGiven(onDebug)) bits |= 1 << DEBUG

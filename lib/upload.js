@@ -8,9 +8,14 @@ class Upload {
   #writers = []
   #progress = null
   /** Whether the application's side takes more. */
-  hasRoom = true
+  hasRoom
   /** Bytes so far. */
   length = 0
+
+  /** @param {boolean} [hasRoom] whether writing may begin before the application asks */
+  constructor (hasRoom = true) {
+    this.hasRoom = hasRoom
+  }
 
   /** @param {import('./progress.js').Progress} progress */
   watch (progress) {
@@ -48,7 +53,8 @@ async function pump (source, call) {
   let bytes = 0
   let parts = 0
   try {
-    for (;;) {
+    if (!call.hasRoom) await call.room()
+    while (!call.isOver) {
       const { value, done } = await source.next()
       if (call.isOver) return
       if (done) break
@@ -60,7 +66,6 @@ async function pump (source, call) {
         bytes = parts = 0
         await new Promise(setImmediate)
       }
-      if (call.isOver) return
     }
     call.end()
   } catch (error) {

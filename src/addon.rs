@@ -182,14 +182,16 @@ impl PythonHandler {
         Ok(())
     }
 
-    /// Takes no more requests and ends the lifespan; an event with this `id` tells how that went.
+    /// Takes no more requests and ends the lifespan; an event with this `id` tells how that went. After `limit` milliseconds
+    /// the application's shutdown is cancelled.
     #[napi(catch_unwind)]
-    pub fn close(&self, env: Env, id: f64) -> Result<()> {
+    pub fn close(&self, env: Env, id: f64, limit: f64) -> Result<()> {
         let id = to_id(id);
         let environment = Environment::of(id)?;
         environment.enter_pending(&env, id);
         let queue = Arc::clone(&environment.queue);
-        self.handle.unload(self.key as usize, move |result| queue.push(id, Event::Loaded(result)));
+        let limit = Some(milliseconds(limit));
+        self.handle.unload(self.key as usize, limit, move |result| queue.push(id, Event::Loaded(result)));
         Ok(())
     }
 
@@ -253,7 +255,7 @@ impl PythonHandler {
 
 impl Drop for PythonHandler {
     fn drop(&mut self) {
-        self.handle.unload(self.key as usize, |_| {});
+        self.handle.unload(self.key as usize, None, |_| {});
     }
 }
 

@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import express from 'express'
 import { Headers, PythonHandler, PythonHandlerError, Response } from '../index.js'
+import { body, script, start } from './script.mjs'
 import { createRequestListener } from '../http.js'
 
 const timeout = 30_000
@@ -344,6 +345,16 @@ describe('request bodies', () => {
     req.end('hello')
     const [res] = await once(req, 'response')
     assert.equal(JSON.parse(await collect(res)).length, 5)
+  })
+
+  test('100 Continue is not sent where the application does not read, and the connection closes', { timeout }, async t => {
+    const { port, server } = await serve(t, () => assert.fail('a plain request'))
+    const scripts = new PythonHandler({ docroot, appTarget: 'script:app' })
+    t.after(() => scripts.close())
+    server.on('checkContinue', createRequestListener(scripts))
+    const path = script(start({ status: 403 }), body('refused'))
+    const text = await raw(port, `POST ${path} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n`)
+    assert.match(text, /^HTTP\/1\.1 403 [^]*\r\nConnection: close\r\n[^]*refused$/)
   })
 
   test('100 Continue is sent once without a checkContinue listener', { timeout }, async t => {

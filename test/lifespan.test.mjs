@@ -231,6 +231,8 @@ describe('close()', () => {
     await handler.ready()
     await assert.rejects(handler.close({ timeout: 50 }), failure('ERR_PYTHON_SHUTDOWN'))
     assert.equal(await noted('shutdown_never'), true)
+    // And is cancelled.
+    assert.equal(await noted('shutdown_cancelled'), true)
   })
 
   test('takes an object with milliseconds only', { timeout }, async () => {

@@ -7,6 +7,7 @@ import { PassThrough, Readable } from 'node:stream'
 import { describe, test } from 'node:test'
 import { Request } from '../index.js'
 import { collect, failure, json, noted, notedSoFar, release, serveHttp as serve, timeout, turns, watch } from './fixtures.mjs'
+import { body, script, start, unique } from './script.mjs'
 
 const handler = serve('request_body:app', { responseTimeout: 0 })
 const KIB = 1024
@@ -211,6 +212,56 @@ describe('a streamed body', () => {
     await noted('cancelled:body')
     stream.end('abc')
     assert.equal(json(await answer).join(''), 'abc')
+  })
+})
+
+describe('a body on demand', () => {
+  const scripts = serve('script:app', { responseTimeout: 0 })
+
+  test('is read when the application receives, and not before', { timeout }, async () => {
+    const name = unique('go')
+    let isRead = false
+    async function * source () {
+      isRead = true
+      yield Buffer.from('tea')
+    }
+    const path = script(['note', `${name}.called`], ['released', name], ['receive', name], start(), body('done'))
+    const response = scripts.handleRequest(post(path, source()), { bodyOnDemand: true })
+    await noted(`${name}.called`)
+    await turns()
+    assert.equal(isRead, false)
+    await release(name)
+    const message = await noted(name)
+    assert.deepEqual([message.type, message.body], ['http.request', { $bytes: 'tea' }])
+    assert.equal(String((await response).body), 'done')
+  })
+
+  test('is not read where the application does not receive, and given back', { timeout }, async () => {
+    const stream = new PassThrough()
+    stream.write('tea')
+    const response = await scripts.handleRequest(post(script(start(), body('done')), stream), { bodyOnDemand: true })
+    assert.equal(String(response.body), 'done')
+    assert.equal(stream.destroyed, true)
+    assert.equal(stream.readableLength, 3)
+  })
+
+  test('is whole, whatever its size', { timeout }, async () => {
+    const content = bytes(5 * MIB)
+    const read = json(await handler.handleRequest(post('/digest', Readable.from([content, content])), { bodyOnDemand: true }))
+    assert.equal(read.length, 10 * MIB)
+  })
+
+  test('ends with its signal before it was asked for', { timeout }, async () => {
+    const name = unique('never')
+    const controller = new AbortController()
+    const stream = new PassThrough()
+    const path = script(['note', `${name}.called`], ['released', name])
+    const response = scripts.handleRequest(post(path, stream), { bodyOnDemand: true, signal: controller.signal })
+    await noted(`${name}.called`)
+    controller.abort(new Error('enough'))
+    await assert.rejects(response, { message: 'enough' })
+    assert.equal(stream.destroyed, true)
+    await release(name)
   })
 })
 

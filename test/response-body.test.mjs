@@ -26,6 +26,20 @@ async function collectGarbage () {
   }
 }
 
+describe('a response that nobody holds', () => {
+  const scripts = serve('script:app', { responseTimeout: 0 })
+  const ways = { 'as it is': () => {}, 'with a stream that nobody reads': response => { response.stream() } }
+  for (const [what, take] of Object.entries(ways)) {
+    test(`is given up: ${what}`, { timeout }, async () => {
+      const name = unique('gone')
+      take(await scripts.handleStream({ url: script(['receive'], start(), part('first'), ['receive', name]) }))
+      await collectGarbage()
+      assert.equal((await noted(name)).type, 'http.disconnect')
+      assert.equal(scripts.stats().openStreams, 0)
+    })
+  }
+})
+
 describe('a response that only its reader holds', () => {
   const readers = {
     async stream (name) {

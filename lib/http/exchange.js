@@ -38,6 +38,7 @@ class Exchange {
   /** The application has not answered yet: what is wrong with a header is wrong with the client's. */
   #building = true
   #takesTrailers = false
+  #expectsContinue = false
   /** The last byte was handed to Node. */
   #sent = false
   /** The application still sends what may not be sent on. */
@@ -63,6 +64,7 @@ class Exchange {
       if (connection === null) return
       const head = new RequestHead(this.#req)
       this.#takesTrailers = head.takesTrailers
+      this.#expectsContinue = head.expectsContinue
       // Node's HTTP/2 response has no 'close' for a HEAD whose client leaves before the head.
       const carrier = isHttp2(this.#req) ? res.stream : res
       carrier[kExchange] = this
@@ -121,7 +123,13 @@ class Exchange {
     const req = this.#req
     const res = this.#res
     const options = {
-      signal: this.#signal, trailers: head.takesTrailers, pathSend: this.#service.pathSend, onEarlyHints: undefined, onPush: undefined
+      signal: this.#signal,
+      trailers: head.takesTrailers,
+      pathSend: this.#service.pathSend,
+      // The client sends it when it is told to, and it is told when the application asks.
+      bodyOnDemand: head.expectsContinue,
+      onEarlyHints: undefined,
+      onPush: undefined
     }
     if (isHttp2(req) || req.httpVersionMinor > 0) {
       options.onEarlyHints = hints => this.#hint(hints)
@@ -318,10 +326,16 @@ class Exchange {
     }
   }
 
-  /** In a stop, the connection takes no more requests; those that were pipelined are answered yet. */
+  /**
+   * In a stop, the connection takes no more requests; those that were pipelined are answered yet. A client that was not asked
+   * for its body may send it or not: what comes next cannot be told from it.
+   */
   #closeAfterwards () {
-    if (!this.#service.inFlight.isStopping || isHttp2(this.#req)) return
-    if (this.#connection?.isLast(this)) this.#res.shouldKeepAlive = false
+    const req = this.#req
+    const res = this.#res
+    if (isHttp2(req)) return
+    const isLast = this.#service.inFlight.isStopping && this.#connection?.isLast(this)
+    if (isLast || (this.#expectsContinue && !continueSent(req, res))) res.shouldKeepAlive = false
   }
 
   #end (body) {

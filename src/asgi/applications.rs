@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::intern;
@@ -163,7 +164,7 @@ impl Applications {
     }
 
     /// Forgets an application and ends its lifespan; `tell` is told how that went. Requests that run go on.
-    pub(super) fn unload(&self, py: Python<'_>, key: usize, tell: Tell) {
+    pub(super) fn unload(&self, py: Python<'_>, key: usize, limit: Option<Duration>, tell: Tell) {
         let application = self.loaded.lock().remove(&key);
         if let Some(application) = &application {
             // Whoever waits for a startup that nobody wants any more.
@@ -171,7 +172,14 @@ impl Applications {
         }
         let lifespan = application.as_ref().and_then(|application| application.lifespan.lock().take());
         match lifespan {
-            Some(lifespan) => lifespan.stop(py, tell),
+            Some(lifespan) => {
+                lifespan.stop(py, tell);
+                if let Some(limit) = limit
+                    && let Err(error) = lifespan.limit_stop(py, limit)
+                {
+                    exception::log(py, "internal error in python-node while closing", &error);
+                }
+            }
             None => tell(py, Ok(())),
         }
     }

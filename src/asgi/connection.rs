@@ -206,7 +206,11 @@ impl Connection {
         if self.grace == Duration::MAX {
             return Ok(());
         }
-        EventLoop::get().call_later(py, self.grace, self)
+        let weak = Arc::downgrade(self);
+        EventLoop::get().call_later(py, self.grace, move |py| match weak.upgrade() {
+            Some(connection) => connection.cancel(py),
+            None => Ok(()),
+        })
     }
 
     /// Cancels the task, if it still runs.

@@ -377,19 +377,15 @@ impl EventLoop {
         }
     }
 
-    /// Cancels the task of `connection` after a while, unless it has ended.
+    /// Calls something after a while.
     pub(super) fn call_later(
         &self,
         py: Python<'_>,
         delay: Duration,
-        connection: &Arc<Connection>,
+        call: impl Fn(Python<'_>) -> PyResult<()> + Send + Sync + 'static,
     ) -> PyResult<()> {
-        let weak = Arc::downgrade(connection);
-        let cancel = PyCFunction::new_closure(py, None, None, move |arguments, _| match weak.upgrade() {
-            Some(connection) => connection.cancel(arguments.py()),
-            None => Ok(()),
-        })?;
-        self.event_loop.call_method1(py, intern!(py, "call_later"), (delay.as_secs_f64(), cancel))?;
+        let call = PyCFunction::new_closure(py, None, None, move |arguments, _| call(arguments.py()))?;
+        self.event_loop.call_method1(py, intern!(py, "call_later"), (delay.as_secs_f64(), call))?;
         Ok(())
     }
 

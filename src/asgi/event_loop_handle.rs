@@ -169,15 +169,17 @@ impl EventLoopHandle {
         });
     }
 
-    /// Forgets an application and ends its lifespan. Requests that run go on.
+    /// Forgets an application and ends its lifespan, within `limit` if there is one. Requests that run go on.
     pub(crate) fn unload(
         self: &Arc<Self>,
         key: usize,
+        limit: Option<Duration>,
         tell: impl FnOnce(Result<(), HandlerError>) + Send + 'static,
     ) {
         let reply = Reply { tell: Some(Box::new(tell)), handle: Arc::clone(self) };
         self.call(move |py| {
-            EventLoop::get().applications().unload(py, key, Box::new(move |_, result| reply.tell(result)))
+            let tell = Box::new(move |_: Python<'_>, result| reply.tell(result));
+            EventLoop::get().applications().unload(py, key, limit, tell);
         });
     }
 

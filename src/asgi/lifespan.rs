@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -203,6 +204,16 @@ impl Lifespan {
         {
             log::error!("cannot cancel the startup of an application: {error}");
         }
+    }
+
+    /// Cancels the task if it has not ended after `limit`: whoever asked for the shutdown waits no longer.
+    pub(super) fn limit_stop(self: &Arc<Self>, py: Python<'_>, limit: Duration) -> PyResult<()> {
+        let weak = Arc::downgrade(self);
+        EventLoop::get().call_later(py, limit, move |py| {
+            let Some(task) = weak.upgrade().and_then(|lifespan| lifespan.task(py)) else { return Ok(()) };
+            log::debug!("the shutdown of an application is cancelled");
+            task.call_method0(py, intern!(py, "cancel")).map(drop)
+        })
     }
 
     fn send(&self, py: Python<'_>, message: LifespanSendMessage) -> PyResult<()> {

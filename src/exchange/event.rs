@@ -27,7 +27,7 @@ pub(crate) enum Event {
     Chunk(Vec<u8>),
     /// The body is complete.
     End,
-    /// There is room for more request body.
+    /// There is room for more request body, or the application asks for the first of it.
     Drain,
     /// A message of a WebSocket.
     Message {

@@ -34,7 +34,7 @@ pub(crate) enum Mode {
     WebSocket,
 }
 
-/// What a caller can honour besides a response: a set of [`NoticeKind`]s, as bits.
+/// What a caller can honour besides a response: a set of [`NoticeKind`]s, as bits. Bit 0: it gives the body when it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Capabilities(pub(crate) u32);
 
@@ -42,6 +42,11 @@ impl Capabilities {
     /// Whether `kind` is among them.
     pub(crate) fn has(self, kind: NoticeKind) -> bool {
         self.0 & (1 << kind as u32) != 0
+    }
+
+    /// Whether the body is written from the first [`Event::Drain`] on, which comes when the application asks for it.
+    pub(crate) fn has_body_on_demand(self) -> bool {
+        self.0 & 1 != 0
     }
 }
 
@@ -100,6 +105,7 @@ impl Exchange {
             mark,
             inbound: Mutex::new(match body {
                 Some(body) => Inbound::complete(body, mark),
+                None if capabilities.has_body_on_demand() => Inbound::on_demand(mark),
                 None => Inbound::new(mark),
             }),
             outbound: Mutex::new(Outbound::default()),

@@ -57,6 +57,8 @@ pub(crate) struct Inbound {
     disconnect: Option<Disconnect>,
     reader_waits: bool,
     writer_waits: bool,
+    /// Whether the writer waits for the first reader that finds nothing.
+    on_demand: bool,
     discarding: bool,
 }
 
@@ -72,8 +74,14 @@ impl Inbound {
             disconnect: None,
             reader_waits: false,
             writer_waits: false,
+            on_demand: false,
             discarding: false,
         }
+    }
+
+    /// An empty way in whose writer begins when a reader asks for the body: [`Self::take_writer`] tells.
+    pub(crate) fn on_demand(mark: usize) -> Self {
+        Self { writer_waits: true, on_demand: true, ..Self::new(mark) }
     }
 
     /// A way in that holds a complete body already.
@@ -128,10 +136,11 @@ impl Inbound {
 
     /// Whether a writer waits and may go on; it is then no longer noted.
     pub(crate) fn take_writer(&mut self) -> bool {
-        let free = self.writer_waits
-            && (self.discarding || self.disconnect.is_some() || self.buffered <= self.mark / 2);
+        let has_room = if self.on_demand { self.reader_waits } else { self.buffered <= self.mark / 2 };
+        let free = self.writer_waits && (self.discarding || self.disconnect.is_some() || has_room);
         if free {
             self.writer_waits = false;
+            self.on_demand = false;
         }
         free
     }
