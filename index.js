@@ -10,7 +10,7 @@ const { Response } = require('./lib/response.js')
 
 module.exports = {
   Headers,
-  /** The published package's name for PythonHandler. */
+  /** The name of `PythonHandler` in version 2. */
   Python: PythonHandler,
   PythonHandler,
   PythonHandlerError,

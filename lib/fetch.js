@@ -24,6 +24,12 @@ const PART_COST = 4096
 /** How many turns of the event loop a part may take. Those of what is in memory take none. */
 const TURNS = 5
 
+/**
+ * What `handler.fetch` takes: that of the global `fetch`, and these fields of `RequestOptions`.
+ *
+ * @typedef FetchOptions
+ */
+
 /** @returns {globalThis.Request} */
 function toWebRequest (input, init) {
   const isPath = typeof input === 'string' && input.startsWith('/')
@@ -42,6 +48,13 @@ function isStream (body) {
   return typeof body === 'object' && body !== null &&
     (typeof body.getReader === 'function' || typeof body[Symbol.asyncIterator] === 'function')
 }
+
+/**
+ * What `handler.fetch` gives: a global `Response`.
+ *
+ * @typedef FetchResponse
+ * @property debug The `info` of the application's `http.response.debug`, if it sent one.
+ */
 
 /**
  * @param {import('./handler.js').PythonHandler} handler

@@ -29,11 +29,43 @@ class Loaded {
   }
 }
 
+/**
+ * A Python application in this process.
+ *
+ * The first handler starts the interpreter; all later ones, in worker threads too, share it. An idle handler
+ * does not keep the process alive, a request in flight does.
+ *
+ * @example
+ * ```js
+ * import { PythonHandler } from '@platformatic/python-node'
+ *
+ * const handler = await PythonHandler.load({ appTarget: 'main:app' })
+ * const response = await handler.handleRequest({ url: '/hello' })
+ * console.log(response.status, response.body.toString()) // 200 Hello
+ * ```
+ */
 class PythonHandler {
   #docroot
   #service
   #closing = null
 
+  /**
+   * Finds and starts the interpreter, if none runs, and imports the application; blocks meanwhile.
+   *
+   * @throws {PythonHandlerError} for the options: `ERR_PYTHON_INVALID_ARGUMENT`, `ERR_PYTHON_DOCROOT`,
+   *   `ERR_PYTHON_TARGET`; for the application: `ERR_PYTHON_IMPORT`, `ERR_PYTHON_TARGET`,
+   *   `ERR_PYTHON_WSGI`; for the interpreter: `ERR_PYTHON_INTERPRETER_NOT_FOUND`, `ERR_PYTHON_INTERPRETER_FAILED`,
+   *   `ERR_PYTHON_VERSION_UNSUPPORTED`, `ERR_PYTHON_FREE_THREADED`, `ERR_PYTHON_LIBRARY_NOT_FOUND`,
+   *   `ERR_PYTHON_LIBRARY_LOAD`, `ERR_PYTHON_INTERPRETER_CONFLICT`, `ERR_PYTHON_EVENT_LOOP`,
+   *   `ERR_PYTHON_START`; for the addon: `ERR_PYTHON_ADDON_NOT_FOUND`, `ERR_PYTHON_ADDON_LOAD`;
+   *   `ERR_PYTHON_CLOSED` while the process ends
+   *
+   * @example
+   * ```js
+   * const handler = new PythonHandler({ appTarget: { file: 'main', function: 'app' }, responseTimeout: 5000 })
+   * console.log(handler.handleRequestSync({ url: '/hello' }).status) // 200
+   * ```
+   */
   constructor (options) {
     let loaded = options
     if (!(loaded instanceof Loaded)) {
@@ -47,6 +79,15 @@ class PythonHandler {
     Object.defineProperty(this, 'fetch', { value: this.fetch.bind(this), writable: true, configurable: true })
   }
 
+  /**
+   * What the constructor does, without blocking the JS thread; rejects with what the constructor throws.
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * console.log(handler.docroot === process.cwd()) // true
+   * ```
+   */
   static async load (options) {
     const checked = readOptions(options)
     const interpreter = await findInterpreterAsync({ python: checked.python, docroot: checked.docroot })
@@ -63,14 +104,79 @@ class PythonHandler {
     return handler.#service
   }
 
+  /** The folder of the application, as an absolute path. */
   get docroot () {
     return this.#docroot
   }
 
+  /**
+   * Resolves with the whole response.
+   *
+   * A plain object is a complete request. A `Request` without a body that was written to before the call
+   * stays open until its `end()`.
+   *
+   * @param request A `Request`, or its fields.
+   * @param options An `AbortSignal`, or an object that holds one. Its abort rejects the promise with
+   *   `signal.reason` at once; the application receives `http.disconnect`, and is cancelled after
+   *   `disconnectGrace`.
+   * @throws {PythonHandlerError} as a rejection. The application's: `ERR_PYTHON_STARTUP`, `ERR_PYTHON_EXCEPTION`,
+   *   `ERR_PYTHON_NO_RESPONSE`, `ERR_PYTHON_INCOMPLETE_RESPONSE`, `ERR_PYTHON_RESPONSE_TIMEOUT`,
+   *   `ERR_PYTHON_CANCELLED`, `ERR_PYTHON_NOT_AWAITABLE`; the caller's: `ERR_PYTHON_INVALID_ARGUMENT`,
+   *   `ERR_PYTHON_INVALID_METHOD`, `ERR_PYTHON_INVALID_URL`, `ERR_PYTHON_INVALID_HEADER`,
+   *   `ERR_PYTHON_BODY_TOO_LARGE`, `ERR_PYTHON_HEADERS_TOO_LARGE`; `ERR_PYTHON_OVERLOADED`,
+   *   `ERR_PYTHON_CLOSED`, `ERR_PYTHON_INTERNAL`. A body stream that fails rejects with its own error.
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * const response = await handler.handleRequest({
+   *   method: 'POST',
+   *   url: '/echo',
+   *   headers: { 'content-type': 'text/plain' },
+   *   body: 'tea'
+   * }, { signal: AbortSignal.timeout(5000) })
+   * console.log(response.body.toString()) // tea
+   * ```
+   */
   handleRequest (request, options) {
     return this.#call(request, options, false)
   }
 
+  /**
+   * Resolves at the head of the response; its body is read with `for await`, `next()` or `stream()`.
+   *
+   * What goes wrong before the head rejects the promise, what goes wrong after it ends the body with the
+   * error. A reader that stops early is a disconnect to the application (ASGI, "Disconnect - `receive`
+   * event"). At `highWaterMark` bytes that nobody has read, the application's `await send()` waits.
+   *
+   * A `Request` without a body stays open until its `end()`, unless its method is GET, HEAD, OPTIONS, TRACE,
+   * DELETE or CONNECT or its `content-length` is 0: the application may answer while the body is written.
+   *
+   * @param request A `Request`, or its fields.
+   * @param options As those of `handleRequest`; the signal counts until the end of the body.
+   * @throws {PythonHandlerError} as `handleRequest`; the body also with `ERR_PYTHON_IDLE_TIMEOUT`
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * const response = await handler.handleStream({ url: '/lines' })
+   * let text = ''
+   * for await (const chunk of response) text += chunk
+   * console.log(text) // one two three
+   * ```
+   *
+   * @example Both bodies at the same time.
+   * ```js
+   * const handler = await PythonHandler.load()
+   * const request = new Request({ method: 'POST', url: '/upper' })
+   * const response = await handler.handleStream(request)
+   * await request.write('green')
+   * console.log(String(await response.next())) // GREEN
+   * await request.write('tea')
+   * await request.end()
+   * console.log(String(await response.next())) // TEA
+   * ```
+   */
   handleStream (request, options) {
     return this.#call(request, options, true)
   }
@@ -95,10 +201,34 @@ class PythonHandler {
     })
   }
 
+  /**
+   * What the handler does now and has done so far.
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * await handler.handleRequest({ url: '/hello' })
+   * const { inFlight, completed, bytesReceived } = handler.stats()
+   * console.log(inFlight, completed, bytesReceived) // 0 1 5
+   * ```
+   */
   stats () {
     return this.#service.stats()
   }
 
+  /**
+   * Returns the whole response; blocks the JS thread until it is there.
+   *
+   * The body has to be bytes, a string or none.
+   *
+   * @throws {PythonHandlerError} as `handleRequest` rejects; `ERR_PYTHON_INVALID_ARGUMENT` for a stream
+   *
+   * @example
+   * ```js
+   * const handler = new PythonHandler()
+   * console.log(handler.handleRequestSync({ url: '/hello' }).body.toString()) // Hello
+   * ```
+   */
   handleRequestSync (request) {
     this.#checkOpen()
     checkRequest(request)
@@ -132,20 +262,80 @@ class PythonHandler {
     return answer
   }
 
+  /**
+   * Opens a WebSocket to the application; a refusal is its `error` event, `ERR_PYTHON_WEBSOCKET_REFUSED`.
+   *
+   * @param target A url, a `Request`, or the fields of one, with or without `websocket: true`.
+   * @param options Or `protocols` alone, as the standard's class takes them.
+   * @throws {PythonHandlerError} `ERR_PYTHON_CLOSED`, `ERR_PYTHON_INVALID_ARGUMENT`, `ERR_PYTHON_INVALID_URL`,
+   *   `ERR_PYTHON_INVALID_HEADER`
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * const socket = handler.connect('/socket')
+   * socket.addEventListener('open', () => socket.send('green tea'))
+   * for await (const message of socket) {
+   *   console.log(message) // GREEN TEA
+   *   socket.close()
+   * }
+   * ```
+   */
   connect (target, options) {
     this.#checkOpen()
     return new PythonWebSocket(this.#service, target, options)
   }
 
+  /**
+   * The application as `fetch` would see a server: no redirects followed, no cookies kept, `signal` honoured. A
+   * path is asked of `http://localhost`.
+   *
+   * A `TypeError`, as `fetch` rejects with, has as its `cause` what is wrong: `ERR_PYTHON_INVALID_URL` for a url that is not
+   * http, `ERR_PYTHON_REDIRECT` for a redirect where the request says `redirect: 'error'`.
+   *
+   * @throws {PythonHandlerError} as a rejection: as `handleStream`; `ERR_PYTHON_INVALID_STATUS` for a status above
+   *   599, which a fetch `Response` cannot have
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * const response = await handler.fetch('/echo', { method: 'POST', body: 'tea' })
+   * console.log(response.status, await response.text()) // 200 tea
+   * ```
+   */
   fetch (input, init) {
     return fetch(this, input, init)
   }
 
+  /**
+   * Resolves when the application's startup has ended (ASGI, "Lifespan Protocol"), at once where it has none.
+   * Requests wait for it by themselves.
+   *
+   * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_STARTUP`, `ERR_PYTHON_CLOSED`
+   */
   async ready () {
     const { environment, handle } = this.#service
     await environment.settle(id => handle.ready(id))
   }
 
+  /**
+   * Takes no more requests (`ERR_PYTHON_CLOSED`), closes WebSockets with code 1001, lets requests in flight finish,
+   * and ends the application's lifespan. What is still in flight after `timeout` fails with `ERR_PYTHON_CLOSED`; the
+   * application's shutdown has what is left of it, at least 100 ms.
+   * Python itself runs on. A second call gives the first one's promise.
+   *
+   * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did
+   *   not end in time; `ERR_PYTHON_INVALID_ARGUMENT`
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * await handler.ready()
+   * await handler.close({ timeout: 1000 })
+   * const error = await handler.handleRequest({ url: '/hello' }).catch(error => error)
+   * console.log(error.code) // ERR_PYTHON_CLOSED
+   * ```
+   */
   close (options) {
     try {
       this.#closing ??= this.#close(closeTimeout(options))
@@ -170,6 +360,7 @@ class PythonHandler {
     }
   }
 
+  /** `close()`, for `await using`. */
   [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')] () {
     return this.close()
   }
@@ -185,6 +376,13 @@ function closed () {
 
 /** Milliseconds that an application's shutdown always has: the way to Python and back takes some. */
 const SHUTDOWN_LEAST = 100
+
+/**
+ * What `close` takes.
+ *
+ * @typedef CloseOptions
+ * @property timeout Milliseconds that requests in flight and the shutdown may take together. Default: 10000.
+ */
 
 /** How long `close` waits unless told otherwise. */
 const CLOSE_TIMEOUT = 10_000
@@ -208,6 +406,22 @@ async function within (timeout, promise) {
     clearTimeout(timer)
   }
 }
+
+/**
+ * What `handleRequest` and `handleStream` take beside the request.
+ *
+ * @typedef HandleOptions
+ * @property signal Its abort ends the request.
+ * @property onUploadProgress Called with the bytes of the request's body that were sent, at most once in a turn of the event
+ *   loop.
+ * @property onDownloadProgress Called with the bytes of the response's body that were read, at most once in a turn of the event
+ *   loop.
+ * @property onEarlyHints Announces `http.response.early_hint` to the application; called with the values of its `link` headers.
+ * @property onPush Announces `http.response.push` to the application; called with what it would push.
+ * @property onDebug Announces `http.response.debug` to the application; called with its `info`.
+ * @property trailers Whether `http.response.trailers` is announced to the application. Default: true.
+ * @property pathSend Whether `http.response.pathsend` is announced to the application, by `handleStream`. Default: true.
+ */
 
 const CALLBACKS = ['onEarlyHints', 'onPush', 'onDebug', 'onUploadProgress', 'onDownloadProgress']
 

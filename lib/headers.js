@@ -42,15 +42,54 @@ function headerValue (name, value) {
   return text
 }
 
+/**
+ * A value that a header can be set to; all but strings are converted.
+ *
+ * @typedef HeaderValue
+ */
+
 function valueText (name, value) {
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   throw new PythonHandlerError('ERR_PYTHON_INVALID_HEADER',
     `invalid value of header \`${name}\`: it must be a string, not ${value === null ? 'null' : typeof value}`)
 }
 
+/**
+ * The values of one name: a string, or an array where it is repeated.
+ *
+ * @typedef HeaderMapValue
+ */
+
+/**
+ * Headers as an object, as `toJSON()` gives them.
+ *
+ * @typedef HeaderMap
+ */
+
+/**
+ * What headers can be made of. A name whose value is undefined is left out.
+ *
+ * @typedef HeadersInit
+ */
+
 /** Of headers that were not filled yet. */
 const NONE = Object.freeze([])
 
+/**
+ * Header fields in their order, repeats kept, names in lower case.
+ *
+ * Every method that takes a name or a value throws `ERR_PYTHON_INVALID_HEADER` for a name that is no HTTP
+ * token, and for a value with a control character other than tab or a character above U+00FF.
+ *
+ * @example
+ * ```js
+ * const headers = new Headers({ accept: ['text/html', 'text/plain'] })
+ * headers.add('Set-Cookie', 'a=1')
+ * console.log(headers.get('Accept')) // text/plain
+ * console.log(headers.getLine('accept')) // text/html,text/plain
+ * console.log(headers.entries().length, headers.size) // 3 2
+ * ```
+ */
 class Headers {
   /** Alternating names and values. */
   #list
@@ -59,6 +98,7 @@ class Headers {
   /** Alternating names and values as Node's parser gave them, until somebody looks. */
   #raw
 
+  /** An object, pairs (an array, a `Map`, the `Headers` of fetch), or another `Headers`, which is copied. */
   constructor (init) {
     this.#text = undefined
     this.#raw = undefined
@@ -133,6 +173,7 @@ class Headers {
     }
   }
 
+  /** The last value of the field, null where there is none. */
   get (name) {
     const lower = headerName(name)
     const list = this.#read()
@@ -142,6 +183,7 @@ class Headers {
     return null
   }
 
+  /** Every value of the field, in order. */
   getAll (name) {
     const lower = headerName(name)
     const list = this.#read()
@@ -152,15 +194,18 @@ class Headers {
     return values
   }
 
+  /** Every value of the field, joined by commas; null where there is none. */
   getLine (name) {
     const values = this.getAll(name)
     return values.length === 0 ? null : values.join(',')
   }
 
+  /** Every value of `set-cookie`. */
   getSetCookie () {
     return this.getAll('set-cookie')
   }
 
+  /** Whether there is such a field. */
   has (name) {
     const lower = headerName(name)
     const list = this.#read()
@@ -170,6 +215,7 @@ class Headers {
     return false
   }
 
+  /** Replaces the field, at its place, by the value or values; returns whether it was there. */
   set (name, value) {
     const lower = headerName(name)
     const values = Array.isArray(value) ? Array.from(value, item => headerValue(lower, item)) : [headerValue(lower, value)]
@@ -191,16 +237,19 @@ class Headers {
     return found
   }
 
+  /** Adds the value or values at the end; returns whether there was such a field. */
   add (name, value) {
     const found = this.has(name)
     this.#appendAll(name, value)
     return found
   }
 
+  /** `add` as fetch names it. */
   append (name, value) {
     this.add(name, value)
   }
 
+  /** Removes the field; returns whether it was there. */
   delete (name) {
     const lower = headerName(name)
     const list = this.#read()
@@ -213,15 +262,18 @@ class Headers {
     return found
   }
 
+  /** Removes every field. */
   clear () {
     this.#text = this.#raw = undefined
     this.#list = []
   }
 
+  /** How many names there are, repeats not counted. */
   get size () {
     return this.keys().length
   }
 
+  /** The names, each once. */
   keys () {
     const seen = new Set()
     const list = this.#read()
@@ -229,10 +281,12 @@ class Headers {
     return [...seen]
   }
 
+  /** The values of all fields, in order. */
   values () {
     return this.entries().map(entry => entry[1])
   }
 
+  /** Name and value of all fields, in order. */
   entries () {
     const list = this.#read()
     const entries = []
@@ -240,14 +294,17 @@ class Headers {
     return entries
   }
 
+  /** Calls back with value, name and these headers for all fields, in order. */
   forEach (callback, thisArg) {
     for (const [name, value] of this.entries()) callback.call(thisArg, value, name, this)
   }
 
+  /** That of `entries()`. */
   [Symbol.iterator] () {
     return this.entries()[Symbol.iterator]()
   }
 
+  /** An object by name; a repeated field is an array. */
   toJSON () {
     const json = {}
     for (const name of this.keys()) {
@@ -267,6 +324,7 @@ class Headers {
     return `Headers ${inspect(this.toJSON(), options)}`
   }
 
+  /** `'Headers'` */
   get [Symbol.toStringTag] () {
     return 'Headers'
   }

@@ -2,6 +2,14 @@
 
 // Tells how many bytes of a body have passed: at most once in a turn of the event loop.
 
+/**
+ * How much of a body has passed.
+ *
+ * @typedef Progress
+ * @property loaded Bytes so far.
+ * @property total All bytes; null where that is not known.
+ */
+
 class Progress {
   #callback
   #loaded = 0

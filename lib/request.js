@@ -32,6 +32,12 @@ function urlText (url) {
   throw new PythonHandlerError('ERR_PYTHON_INVALID_URL', `invalid url: expected a string, not ${typeof url}`)
 }
 
+/**
+ * What can be the body of a request.
+ *
+ * @typedef BodyInit
+ */
+
 /** @returns {Buffer | object | null} bytes, or a stream as it is */
 function takeBody (body) {
   if (body === undefined || body === null) return null
@@ -45,6 +51,12 @@ function takeBody (body) {
   throw invalid('`body` must be a Buffer, Uint8Array, string, stream or async iterable, not ' +
     (typeof body === 'object' ? (body.constructor?.name ?? 'an object') : typeof body))
 }
+
+/**
+ * A body that is read while it is sent: a Node `Readable`, a web `ReadableStream`, an async iterable.
+ *
+ * @typedef BodyStream
+ */
 
 function isStream (body) {
   return typeof body === 'object' && body !== null && (typeof body[Symbol.asyncIterator] === 'function' || typeof body.getReader === 'function')
@@ -71,6 +83,12 @@ function checkClose (code, reason) {
   return code === undefined ? undefined : reason
 }
 
+/**
+ * A part of a body. A string stands for its UTF-8.
+ *
+ * @typedef BodyChunk
+ */
+
 /** A chunk of a body as bytes. */
 function takeChunk (chunk) {
   if (typeof chunk === 'string') return Buffer.from(chunk)
@@ -80,6 +98,46 @@ function takeChunk (chunk) {
   throw invalid(`a chunk of a body must be a Buffer, Uint8Array or string, not ${chunk === null ? 'null' : typeof chunk}`)
 }
 
+/**
+ * The fields of a request: for `new Request()`, or in place of one.
+ *
+ * @typedef RequestOptions
+ * @property method Any HTTP token. Default: `'GET'`.
+ * @property url A path with or without query, `*`, or an absolute http, https, ws or wss URL.
+ *
+ *   `raw_path` is what is written here; only spaces and characters beyond ASCII are percent-encoded. An absolute one gives
+ *   `scheme`, and without `socket` also `server`; without a Host header, that too.
+ * @property headers Default: none.
+ * @property body Default: none. A stream is for `handleRequest` and `handleStream`, and is theirs: it is destroyed (a web
+ *   stream cancelled) as soon as nobody wants the rest, because the request was refused, aborted or answered early. The request
+ *   of a Node server is left to its response. A `content-length` that is not the length of a whole body:
+ *   `ERR_PYTHON_INVALID_HEADER`.
+ * @property socket The connection that the request came on. Default: none, `scope["client"]` is None.
+ * @property docroot `scope["extensions"]["python_node"]["docroot"]`. Default: the handler's docroot.
+ * @property websocket Whether it opens a WebSocket: `handleStream` resolves with status 101, or with the application's refusal.
+ *   Of a `Request`, `write()` sends messages and `end()` closes. Default: false.
+ * @property scheme `scope["scheme"]`. Default: that of the url, or `'https'` if `socket.encrypted`, or `'http'`.
+ * @property httpVersion `scope["http_version"]`: `'1.0'`, `'1.1'` or `'2'`. Default: `'1.1'`.
+ * @property rootPath `scope["root_path"]` of this request: empty, or begins with a slash. Default: the handler's `rootPath`.
+ * @property state JSON values that `scope["state"]` gets, Starlette's `request.state`. What JSON cannot say is
+ *   `ERR_PYTHON_INVALID_ARGUMENT`. Default: none.
+ * @property extensions As `state`, for `scope["extensions"]`. Default: none.
+ */
+
+/**
+ * A request to an application.
+ *
+ * @example
+ * ```js
+ * const request = new Request({
+ *   method: 'PUT',
+ *   url: 'https://example.com/items/7?q=tea',
+ *   headers: { 'content-type': 'application/json' },
+ *   body: '{"price": 3.5}'
+ * })
+ * console.log(request.method, request.path) // PUT /items/7
+ * ```
+ */
 class Request {
   #method
   #url
@@ -100,6 +158,10 @@ class Request {
   /** A body that is written or streamed can be read once. */
   #used = false
 
+  /**
+   * @throws {PythonHandlerError} `ERR_PYTHON_INVALID_ARGUMENT`, `ERR_PYTHON_INVALID_METHOD`,
+   *   `ERR_PYTHON_INVALID_URL`, `ERR_PYTHON_INVALID_HEADER`
+   */
   constructor (options) {
     if (options === undefined || options === null) throw invalid('Missing `options` argument')
     checkObject(options)
@@ -113,6 +175,7 @@ class Request {
     this.#isBodiless = options.body === null
   }
 
+  /** Any HTTP token; applications see it in upper case. Setting another: `ERR_PYTHON_INVALID_METHOD`. */
   get method () {
     return this.#method
   }
@@ -122,6 +185,16 @@ class Request {
     this.#method = method
   }
 
+  /**
+   * The url as it was given; one that is only a path gets `https://` and the Host header's value in front,
+   * where there is that header. Setting a malformed one: `ERR_PYTHON_INVALID_URL`.
+   *
+   * @example
+   * ```js
+   * const request = new Request({ url: '/items?q=tea', headers: { host: 'example.com' } })
+   * console.log(request.url) // https://example.com/items?q=tea
+   * ```
+   */
   get url () {
     if (this.#target.authority !== '') return this.#url
     const host = this.#headers.get('host')
@@ -134,12 +207,14 @@ class Request {
     this.#url = text
   }
 
+  /** The path of the url, percent-encoded, without query. */
   get path () {
     const { target } = this.#target
     const end = target.search(/[?#]/)
     return end === -1 ? target : target.slice(0, end)
   }
 
+  /** The headers. Setting them takes whatever `new Headers()` takes; a `Headers` is kept, not copied. */
   get headers () {
     return this.#headers
   }
@@ -148,6 +223,7 @@ class Request {
     this.#headers = headers instanceof Headers ? headers : new Headers(headers)
   }
 
+  /** The docroot of this request; null: the handler's. */
   get docroot () {
     return this.#docroot
   }
@@ -157,6 +233,7 @@ class Request {
     this.#docroot = docroot
   }
 
+  /** The body: bytes as a Buffer, a stream as it was given, null where there is none. */
   get body () {
     return this.#body
   }
@@ -165,6 +242,25 @@ class Request {
     this.#body = takeBody(body)
   }
 
+  /**
+   * Sends a part of the body, or a message of a WebSocket (a string as text, else binary); resolves when the application has room for more (fewer than half of `highWaterMark` wait).
+   *
+   * Before the request is given to a handler, parts are kept. After the request is over, they are dropped.
+   *
+   * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_BODY` for a request that was made with a body, or
+   *   whose body has ended; `ERR_PYTHON_INVALID_ARGUMENT`
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * const request = new Request({ method: 'POST', url: '/echo' })
+   * await request.write('green ')
+   * await request.write(Buffer.from('tea'))
+   * await request.end()
+   * const response = await handler.handleRequest(request)
+   * console.log(response.body.toString()) // green tea
+   * ```
+   */
   async write (chunk) {
     if (this.#body !== null) {
       throw bodyError('Cannot write to request: body has already been provided')
@@ -178,6 +274,12 @@ class Request {
     this.#written.push({ bytes: text ? bytes : Buffer.from(bytes), text })
   }
 
+  /**
+   * Ends the body. Does nothing where it has ended, or where the request was made with one.
+   *
+   * @param code Of a WebSocket: the close code, 1000 to 1003, 1007 to 1014 or 3000 to 4999. Default: none (1005).
+   * @param reason Of a WebSocket: the reason, dropped without a code. Default: `''`.
+   */
   async end (code, reason) {
     if (this.#body !== null || this.#ended) return
     if (this.#websocket) reason = checkClose(code, reason)
@@ -190,6 +292,7 @@ class Request {
     }
   }
 
+  /** Method, url, headers, and a body of bytes. */
   toJSON () {
     const json = { method: this.method, url: this.url, headers: this.#headers.toJSON() }
     if (Buffer.isBuffer(this.#body)) json.body = this.#body
@@ -273,6 +376,19 @@ function checkObject (options) {
   if (typeof options !== 'object') throw invalid(`expected a Request or an object of its fields, not ${typeof options}`)
   if (options.url === undefined || options.url === null) throw invalid('Missing field `url`')
 }
+
+/**
+ * The two ends of a connection; a `net.Socket` has these properties.
+ *
+ * @typedef SocketInfo
+ * @property localAddress Host, or path of a unix socket, of `scope["server"]`.
+ * @property localPort Port of `scope["server"]`.
+ * @property localFamily Not passed on: ASGI has no place for it.
+ * @property remoteAddress Host of `scope["client"]`.
+ * @property remotePort Port of `scope["client"]`.
+ * @property remoteFamily Not passed on: ASGI has no place for it.
+ * @property encrypted Whether it is a TLS connection: then `scheme` is `'https'` unless the url says otherwise.
+ */
 
 /** What is true of a request besides its method, url, headers and body. */
 class Facts {

@@ -10,6 +10,33 @@ const NOTHING = Buffer.alloc(0)
 
 const RECEIVED = Symbol('received')
 
+/**
+ * A response whose body is here whole.
+ *
+ * @typedef BufferedResponse
+ * @property body The whole body, of length 0 where there is none.
+ */
+
+/**
+ * The fields of a response.
+ *
+ * @typedef ResponseOptions
+ * @property status An integer from 100 to 999. Default: 200.
+ * @property headers Default: none.
+ * @property body Default: none.
+ * @property exception Default: null.
+ * @property log Default: empty.
+ */
+
+/**
+ * The answer of an application.
+ *
+ * @example
+ * ```js
+ * const response = new Response({ status: 201, headers: { 'content-type': 'text/plain' }, body: 'made' })
+ * console.log(response.status, String(response.body)) // 201 made
+ * ```
+ */
 class Response {
   #status
   #headers
@@ -21,6 +48,7 @@ class Response {
   #given = false
   #log = NOTHING
 
+  /** @throws {PythonHandlerError} `ERR_PYTHON_INVALID_ARGUMENT`, `ERR_PYTHON_INVALID_HEADER` */
   constructor (options) {
     // What came from an application is checked already, and filled in by `received`.
     if (options === RECEIVED) {
@@ -78,6 +106,7 @@ class Response {
     return #reader in response && response.#reader?.hasFiles === true
   }
 
+  /** An integer from 100 to 999. Setting another: `ERR_PYTHON_INVALID_ARGUMENT`. */
   get status () {
     return this.#status
   }
@@ -89,6 +118,7 @@ class Response {
     this.#status = status
   }
 
+  /** The headers. Setting them takes whatever `new Headers()` takes; a `Headers` is kept, not copied. */
   get headers () {
     return this.#headers
   }
@@ -97,6 +127,7 @@ class Response {
     this.#headers = headers instanceof Headers ? headers : new Headers(headers)
   }
 
+  /** The whole body, or null: it is a stream, or there is none. Setting it takes a Buffer, Uint8Array or string. */
   get body () {
     return this.#body
   }
@@ -105,28 +136,46 @@ class Response {
     this.#body = body === undefined || body === null ? null : toBuffer('body', body)
   }
 
+  /** What the response was made with. Always empty for an application's: what that prints goes to stdout and stderr. */
   get log () {
     return this.#log
   }
 
+  /** Header fields that came after the body; null before its end, and where there were none. */
   get trailers () {
     return this.#trailers
   }
 
+  /** How the application closed a WebSocket; null where it has not. */
   get closed () {
     return this.#closed
   }
 
+  /** Whether the whole body is here. False for a stream, also after its end. */
   get complete () {
     return this.#reader === null
   }
 
+  /** What broke the body off: Python's traceback, or the message of the error. Null otherwise. */
   get exception () {
     if (!this.#reader?.hasFailed) return this.#exception
     const { error } = this.#reader
     return String(error?.traceback ?? error?.message ?? error)
   }
 
+  /**
+   * Resolves with the next part of the body, or the next message of a WebSocket; null at its end; rejects with what broke it off.
+   *
+   * A body that is here whole is the only part; it stays in `body` as well.
+   *
+   * @example
+   * ```js
+   * const handler = await PythonHandler.load()
+   * const response = await handler.handleStream({ url: '/hello' })
+   * console.log(String(await response.next())) // Hello
+   * console.log(await response.next()) // null
+   * ```
+   */
   next () {
     if (this.#reader !== null) return this.#reader.next(this)
     const body = this.#given ? null : this.#body
@@ -134,7 +183,8 @@ class Response {
     return Promise.resolve(body === null || body.length === 0 ? null : body)
   }
 
-  /** Not a generator: one that is left before its first step, or within one, would not end the body then. */
+  /** The body part by part, as `next()`. To leave the loop early is a disconnect to the application. */
+  // Not a generator: one that is left before its first step, or within one, would not end the body then.
   [Symbol.asyncIterator] () {
     return {
       next: async () => {
@@ -149,16 +199,30 @@ class Response {
     }
   }
 
+  /** Gives the rest of the body up: a disconnect to the application. */
   cancel () {
     this.#reader?.cancel()
   }
 
+  /**
+   * The body as a Node stream. To destroy it is a disconnect to the application; one that is taken has to be read or destroyed.
+   *
+   * @example
+   * ```js
+   * import { text } from 'node:stream/consumers'
+   *
+   * const handler = await PythonHandler.load()
+   * const response = await handler.handleStream({ url: '/lines' })
+   * console.log(await text(response.stream())) // one two three
+   * ```
+   */
   stream () {
     if (this.#reader !== null) return this.#reader.stream(this)
     const body = this.#body
     return Readable.from(body === null || body.length === 0 ? [] : [body], { objectMode: false })
   }
 
+  /** Status, headers, and what there is of body and exception. */
   toJSON () {
     const json = { status: this.#status, headers: this.#headers.toJSON() }
     if (this.#body !== null) json.body = this.#body

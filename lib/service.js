@@ -103,6 +103,24 @@ class Service {
     return [...this.environment.callsOf(this), ...this.#queue]
   }
 
+  /**
+   * What `stats()` gives. Requests of `handleRequestSync` are not counted.
+   *
+   * @typedef HandlerStats
+   * @property inFlight Requests that the application works on.
+   * @property queued Requests that wait for `maxInFlight`.
+   * @property openStreams Responses whose bodies are not read to their end.
+   * @property openSockets WebSockets that are not closed.
+   * @property completed Requests that ended well.
+   * @property failed Requests that ended with an error.
+   * @property aborted Requests that the caller gave up.
+   * @property timedOut Requests that ended by `responseTimeout` or `idleTimeout`.
+   * @property rejected Requests refused by `maxQueued`.
+   * @property bytesSent Bytes of request bodies and WebSocket messages given to the application.
+   * @property bytesReceived Bytes of response bodies and WebSocket messages taken from it.
+   * @property loopLag Milliseconds that the Python thread has let its queue wait now; of the process, not of the handler.
+   * @property waitingForPython Milliseconds that all requests together have waited for the Python thread; of the process.
+   */
   stats () {
     const [loopLag, waitingForPython] = this.native.lag()
     return {

@@ -9,6 +9,15 @@ const { Request, TOKEN, invalid } = require('./request.js')
 /** The longest reason that fits a close frame (RFC 6455 5.5). */
 const LONGEST_REASON = 123
 
+/**
+ * What `connect` takes beside the target.
+ *
+ * @typedef ConnectOptions
+ * @property signal Its abort ends the connection.
+ * @property protocols The subprotocols offered, in the order of preference: HTTP tokens, none twice. Default: none.
+ * @property headers The headers of a target that is a url; with any other, `ERR_PYTHON_INVALID_ARGUMENT`. Default: none.
+ */
+
 /** What `connect` takes besides its target: options, or protocols alone as the standard's class. */
 function optionsOf (options) {
   if (options === undefined || options === null) return {}

@@ -21,6 +21,15 @@ const GOING_AWAY = 1001
 const NO_STATUS = 1005
 const ABNORMAL = 1006
 
+/**
+ * The events of a `PythonWebSocket`.
+ *
+ * @typedef PythonWebSocketEvents
+ * @property message A message; binary as `binaryType` says. `origin` is that of the url, `''` for a path.
+ * @property error What went wrong; `close` follows, with code 1006, after the accept also 1011 (the application raised) or 1009
+ *   (`maxMessageSize`). Of the caller's own `close()` before the accept it is an `AbortError`.
+ */
+
 class WebSocketEvent extends Event {
   constructor (type, fields) {
     super(type)
@@ -28,6 +37,12 @@ class WebSocketEvent extends Event {
   }
 }
 
+/**
+ * A WebSocket to an application in this process, from `handler.connect()`: the surface of the standard's
+ * `WebSocket`, and async iteration over its messages. A message goes to whoever iterates, else to the listeners;
+ * while there is none of them, messages wait, and may be read after the close. Each event has a turn of its own: code
+ * that awaits one can ask for the next.
+ */
 class PythonWebSocket extends EventTarget {
   static CONNECTING = CONNECTING
   static OPEN = OPEN
@@ -88,19 +103,33 @@ class PythonWebSocket extends EventTarget {
   get CLOSING () { return CLOSING }
   get CLOSED () { return CLOSED }
 
+  /** The url: `ws:` or `wss:`, without a fragment; a path where the target says no host. */
   get url () { return this.#url }
+  /** One of the four. */
   get readyState () { return this.#readyState }
+  /** The subprotocol that the application chose, `''` where it chose none. */
   get protocol () { return this.#protocol }
+  /** `''`: there are no frames to compress. */
   get extensions () { return '' }
+  /** The headers that the application accepted with; null before. */
   get headers () { return this.#headers }
+  /** Bytes sent since the application's side was full; 0 once it has room again. */
   get bufferedAmount () { return this.#buffered + this.#unsentLength }
 
+  /** What binary messages are to listeners; another value is ignored. Default: `'nodebuffer'`. */
   get binaryType () { return this.#binaryType }
   set binaryType (type) {
     if (type !== 'nodebuffer' && type !== 'arraybuffer' && type !== 'blob') return
     this.#binaryType = type
   }
 
+  /**
+   * Sends a message: a string as text, anything else binary. Those after a `Blob` wait until it is read, and so does
+   * `close()`. After `close()` it is dropped. Other primitives are sent as their text.
+   *
+   * @throws {PythonHandlerError} `ERR_PYTHON_INVALID_ARGUMENT` for another object, or a buffer that is detached
+   * @throws {TypeError} for a symbol
+   */
   send (data) {
     // Primitives become strings, as in browsers.
     const text = data === null || (typeof data !== 'object' && typeof data !== 'function')
@@ -141,6 +170,15 @@ class PythonWebSocket extends EventTarget {
     this.#whenSent?.()
   }
 
+  /**
+   * Closes; the application receives `websocket.disconnect`. Before the accept that is a failure: an `error` event, and
+   * 1006 to both sides. Listeners get no message any more.
+   *
+   * @param code 1000, or 3000 to 4999. Default: none (1005).
+   * @param reason At most 123 bytes of UTF-8; dropped without a code. Default: `''`.
+   * @throws {DOMException} `InvalidAccessError` for the code, `SyntaxError` for the reason
+   * @throws {TypeError} for a code that is no number, such as a BigInt
+   */
   close (code, reason) {
     const closeCode = code === undefined ? NO_STATUS : closeCodeOf(code)
     const closeReason = closeReasonOf(reason)
@@ -338,7 +376,8 @@ class PythonWebSocket extends EventTarget {
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
-  /** No generator: its `return()` would wait for the message that a pending `next()` waits for. */
+  /** The messages, until it is closed; rejects with what broke it off. To leave the loop closes with code 1000. */
+  // No generator: its `return()` would wait for the message that a pending `next()` waits for.
   [Symbol.asyncIterator] () {
     let isOver = false
     return {
@@ -363,6 +402,7 @@ class PythonWebSocket extends EventTarget {
     }
   }
 
+  /** `'WebSocket'` */
   get [Symbol.toStringTag] () {
     return 'WebSocket'
   }

@@ -9,6 +9,7 @@ const { checkImports } = require('./check-imports.js')
 const { checkVersions } = require('./check-versions.js')
 const { installPackages } = require('./packages.js')
 const { ROOT, ScriptError, run, runMain } = require('./run.js')
+const { checkTypes } = require('./types.js')
 
 /** Runs a command of a development dependency. */
 function runPackage (file, ...args) {
@@ -26,6 +27,7 @@ const WARNINGS = ['--', '-D', 'warnings']
 const CHECKS = {
   'import arrows of src/': async () => report(checkImports()),
   'versions of the packages': async () => report(checkVersions()),
+  'index.d.ts and http.d.ts, as written from the doc comments': async () => report(checkTypes()),
   'JavaScript (eslint)': () => runPackage('eslint/bin/eslint.js', '.'),
   'types (tsc)': () => runPackage('typescript/bin/tsc', '--project', 'test/types'),
   'Rust format': () => cargo(['fmt', '--check']),

@@ -2,17 +2,21 @@
 //!
 //! Made on any thread, as plain data; it becomes a JavaScript `Error` on the JS thread only
 //! (`js/failure.rs`). Users match on `code`, never on wording.
+//!
+//! The docs of the variants, which say first whose fault it is, and of `PythonException`'s fields are the users':
+//! `npm run types` writes them into index.d.ts.
 
 use std::fmt;
 
 /// What an application's exception looked like when it left Python.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PythonException {
-    /// The class, with its module unless that is `builtins`: `ValueError`, `httpx.ReadTimeout`.
+    /// The class of the Python exception, with its module unless that is `builtins`: `ValueError`,
+    /// `httpx.ReadTimeout`. Of `ERR_PYTHON_EXCEPTION` and `ERR_PYTHON_IMPORT`, as the next two.
     pub type_name: String,
-    /// `str(exception)`.
+    /// `str()` of the Python exception.
     pub message: String,
-    /// What `traceback.format_exception` prints.
+    /// What `traceback.format_exception()` prints, chained exceptions included.
     pub traceback: String,
 }
 
@@ -32,7 +36,7 @@ pub enum HandlerError {
     /// The application's: it raised before its response was complete.
     #[error("{0}")]
     Exception(PythonException),
-    /// The application's: it raised while its module was imported.
+    /// The application's: it raised while it was imported.
     #[error("cannot import `{target}`: {exception}")]
     Import {
         /// The module that was asked for.
@@ -40,34 +44,34 @@ pub enum HandlerError {
         /// What its import raised.
         exception: PythonException,
     },
-    /// The caller's: the target names no application.
+    /// The caller's: `appTarget` is malformed, or names no application.
     #[error("{0}")]
     Target(String),
-    /// The application's: its lifespan could not start.
+    /// The application's: its lifespan startup failed.
     #[error("the application's startup failed: {0}")]
     Startup(String),
-    /// The application's: its lifespan could not stop.
+    /// The application's: its lifespan shutdown failed.
     #[error("the application's shutdown failed: {0}")]
     Shutdown(String),
-    /// The machine's: the option `interface: 'wsgi'` needs a package that is not there.
+    /// The machine's: a WSGI application cannot be run: `a2wsgi` is not installed.
     #[error("cannot run a WSGI application: {0}; install `a2wsgi` into the interpreter's environment")]
     Wsgi(String),
-    /// The application's: it returned, and had sent no response.
+    /// The application's: it returned without sending a response.
     #[error("the application returned without sending a response")]
     NoResponse,
     /// The application's: it returned before the last message of its response.
     #[error("the application returned before its response was complete")]
     IncompleteResponse,
-    /// The application's: a buffered response is larger than the handler takes.
+    /// The application's: a buffered response is above `maxResponseSize`.
     #[error("a buffered response above {0} bytes (option `maxResponseSize`); read it with handleStream")]
     ResponseTooLarge(usize),
-    /// The application's: its task was cancelled by itself, not by the caller.
+    /// The application's: its task was cancelled, and not by the caller.
     #[error("the application's task was cancelled")]
     Cancelled,
-    /// The application's: what it returned cannot be awaited.
+    /// The application's: it is no ASGI 3.0 application: what calling it gives cannot be awaited.
     #[error("the application is no ASGI 3.0 application: calling it gave {0}, which cannot be awaited")]
     NotAwaitable(String),
-    /// Nobody's: no response within `responseTimeout`.
+    /// The application's: no response within `responseTimeout`.
     #[error("no response within {0} ms (option `responseTimeout`)")]
     ResponseTimeout(u64),
     /// The caller's: the request's head is malformed.
@@ -78,7 +82,7 @@ pub enum HandlerError {
         /// What is wrong with it.
         message: String,
     },
-    /// The caller's: a different interpreter runs in this process already.
+    /// The caller's: the process runs another Python already.
     #[error(
         "this process already runs `{running}`, a handler asked for `{wanted}`: one process has one Python"
     )]
@@ -88,7 +92,7 @@ pub enum HandlerError {
         /// The one that was asked for.
         wanted: String,
     },
-    /// The caller's: another event loop runs, or uvloop is not there.
+    /// The caller's: `loop` is not the event loop that runs, or uvloop is not installed.
     #[error(
         "a handler asked for the event loop `{wanted}`, but Python runs on `{running}`{}",
         reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
@@ -109,10 +113,10 @@ pub enum HandlerError {
         /// What it said.
         reason: String,
     },
-    /// Nobody's: the process or the handler is shutting down.
+    /// The caller's: the handler or the process is ending.
     #[error("{0}")]
     Closed(&'static str),
-    /// Ours.
+    /// Ours: a defect of this package.
     #[error("internal error: {0}")]
     Internal(String),
 }

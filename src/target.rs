@@ -1,8 +1,8 @@
 //! Which object of which module is the application.
 
-/// `module:attribute`, as uvicorn writes it. Both may be dotted.
-///
-/// The published package's name for it, whose `file` is the module's name without `.py`.
+/// `'module:attribute'`, both dotted if need be, or the same as an object; `file` is the module's name, or its
+/// file (`'app/main.py'`).
+// As uvicorn writes it; the name is the published package's. Here, `file` is always the module's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PythonHandlerTarget {
     /// A dotted module name: `main`, `app.asgi`.

@@ -1,7 +1,8 @@
 // The declarations say what the package does: index.d.ts and http.d.ts have every export and every public
 // member that the runtime has, and no other; every error code is declared and in the README; tsc takes
 // test/types/ under each kind of module resolution; and every example of the declarations and of the
-// README prints what its comments say.
+// README prints what its comments say. What scripts/types.js, which writes them, does not take; that they
+// are what it writes is a check of lint.
 
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
@@ -20,6 +21,7 @@ const ts = require('typescript')
 const { cross } = require('../lib/crossing.js')
 const { readOptions } = require('../lib/options.js')
 const { PythonWebSocket } = require('../lib/web-socket.js')
+const { generate } = require('../scripts/types.js')
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const NAME = '@platformatic/python-node'
@@ -165,7 +167,9 @@ describe('every error code of lib/ and src/', () => {
     const names = fs.readdirSync(path.join(ROOT, folder), { recursive: true })
     return names.filter(name => /\.(js|rs)$/.test(name)).map(name => path.join(folder, name))
   })
-  const codes = codesIn(sources.map(read).join('\n'))
+  // A comment can have a code that nothing throws any more.
+  const withoutComments = text => text.replace(/^ *(\/\/|\/\*\*|\*).*/gm, '')
+  const codes = codesIn(sources.map(name => withoutComments(read(name))).join('\n'))
 
   test('is in PythonHandlerErrorCode, and no other is', LIMIT, () => {
     const file = program.getSourceFile(path.join(ROOT, 'index.d.ts'))
@@ -183,6 +187,80 @@ describe('every error code of lib/ and src/', () => {
     for (const name of ['index.d.ts', 'http.d.ts', 'README.md']) {
       assert.deepEqual(codesIn(read(name)).filter(code => !codes.includes(code)), [], name)
     }
+  })
+})
+
+// ---------------------------------------------------------------------------------------- how they are written
+
+describe('scripts/types.js', () => {
+  const CLASS = '// About.\n\nexport declare class Tea {\n  get hot (): boolean\n  pour (): void\n}\n'
+  const OPTIONS = '// About.\n\nexport interface Options {\n  sugar?: number\n  milk?: boolean\n}\n'
+  const CODES = "// About.\n\nexport type PythonHandlerErrorCode =\n  // The caller's.\n  | 'ERR_PYTHON_TEA'\n"
+  const codes = fault => `/**\n * Codes.\n *\n * @typedef PythonHandlerErrorCode\n * @property ERR_PYTHON_TEA ${fault}: no tea.\n */\n`
+  const rust = doc => [
+    'pub enum HandlerError {', `    /// ${doc}`, '    #[error(', '        "{0}"', '    )]', '    Tea(String),', '}',
+    'Self::Tea(_) => "ERR_PYTHON_TEA",'
+  ].join('\n')
+
+  const generated = (skeleton, script, error = '') => {
+    const sources = new Map([['lib/tea.js', script], ['src/error.rs', error]])
+    const { declarations, problems } = generate(new Map([['index.d.ts', skeleton]]), sources)
+    const text = declarations.get('index.d.ts')
+    return { text: text.slice(text.indexOf('\n\n') + 2), problems }
+  }
+
+  test('puts the comments of a class and its members before their signatures', LIMIT, () => {
+    const script = '/** A tea. */\nclass Tea {\n  /** It is. */\n  get hot () {}\n  set hot (hot) {}\n\n' +
+      '  /**\n   * Pours.\n   *\n   * @throws {Error} never\n   */\n  // Slowly.\n  pour () {}\n\n  /** Not public. */\n  #fill () {}\n}\n'
+    assert.deepEqual(generated(CLASS, script), {
+      text: '/** A tea. */\nexport declare class Tea {\n  /** It is. */\n  get hot (): boolean\n' +
+        '  /**\n   * Pours.\n   *\n   * @throws {Error} never\n   */\n  pour (): void\n}\n',
+      problems: []
+    })
+  })
+
+  test('takes the members of a type from its properties, and from the keys of the function after it', LIMIT, () => {
+    const script = '/**\n * Options.\n *\n * @typedef Options\n * @property milk Whether there\n *   is milk.\n */\n' +
+      'function read (options) {\n  return {\n    /** Lumps. */\n    sugar: options.sugar\n  }\n}\n'
+    assert.deepEqual(generated(OPTIONS, script), {
+      text: '/** Options. */\nexport interface Options {\n  /** Lumps. */\n  sugar?: number\n  /** Whether there is milk. */\n  milk?: boolean\n}\n',
+      problems: []
+    })
+  })
+
+  test('takes the codes from Rust and from JavaScript', LIMIT, () => {
+    const text = "/** Codes. */\nexport type PythonHandlerErrorCode =\n  // The caller's.\n  /** No tea. */\n  | 'ERR_PYTHON_TEA'\n"
+    assert.deepEqual(generated(CODES, codes("The caller's")), { text, problems: [] })
+    const script = '/**\n * Codes.\n *\n * @typedef PythonHandlerErrorCode\n */\n'
+    assert.deepEqual(generated(CODES, script, rust("The caller's: no tea.")), { text, problems: [] })
+  })
+
+  const refused = [
+    ['a class without a doc', CLASS, 'class Tea {}\n', [/^types\/index\.d\.ts:3: `Tea` has no doc/, /`Tea: hot` has no doc/, /`Tea: pour` has no doc/]],
+    ['a member without a doc', CLASS, '/** A tea. */\nclass Tea {\n  /** It is. */\n  get hot () {}\n  pour () {}\n}\n', [/^types\/index\.d\.ts:5: `Tea: pour` has no doc/]],
+    ['a doc of what is said to have none', CLASS.replace('void', 'void // undocumented'),
+      '/** A tea. */\nclass Tea {\n  /** It is. */\n  get hot () {}\n  /** Pours. */\n  pour () {}\n}\n', [/`Tea: pour` has a doc after all: lib\/tea\.js:5$/]],
+    ['a member that is not declared', CLASS,
+      '/** A tea. */\nclass Tea {\n  /** It is. */\n  get hot () {}\n  /** Pours. */\n  pour () {}\n  /** Drinks. */\n  drink () {}\n}\n',
+      [/^lib\/tea\.js:7: `Tea` in types\/ has no `drink`$/]],
+    ['an option that is not declared', OPTIONS.replace('  milk?: boolean\n', ''),
+      '/**\n * Options.\n *\n * @typedef Options\n * @property sugar Lumps.\n * @property milk Whether.\n */\n', [/^lib\/tea\.js:1: `Options` in types\/ has no `milk`$/]],
+    ['a type that is not declared', '// About.\n\n', '/**\n * Options.\n *\n * @typedef Options\n */\n', [/^lib\/tea\.js:1: types\/ has no `Options`/]],
+    ['a doc in two places', OPTIONS.replace('  milk?: boolean\n', ''),
+      '/**\n * Options.\n *\n * @typedef Options\n * @property sugar Lumps.\n * @property sugar Spoons.\n */\n', [/`Options: sugar` has two docs/]],
+    ['a code in the group of another fault', CODES, codes('Ours'), [/`PythonHandlerErrorCode: ERR_PYTHON_TEA` is in the group `The caller's\.`, its doc begins with: Ours: no tea/]]
+  ]
+  for (const [what, skeleton, script, problems] of refused) {
+    test(`refuses ${what}`, LIMIT, () => {
+      const found = generated(skeleton, script).problems
+      assert.equal(found.length, problems.length, found.join('\n'))
+      for (const [index, problem] of problems.entries()) assert.match(found[index], problem)
+    })
+  }
+
+  test('takes a type that JavaScript keeps to itself', LIMIT, () => {
+    const script = '/**\n * @typedef {object} Inner\n * @property {string} name what it is called\n */\n'
+    assert.deepEqual(generated('// About.\n\n', script).problems, [])
   })
 })
 

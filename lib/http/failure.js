@@ -64,6 +64,14 @@ class Failure {
   }
 }
 
+/**
+ * How a failed request is going to be answered.
+ *
+ * @typedef FailureContext
+ * @property status The status of the answer. Below 500 the client is at fault.
+ * @property next What Express or Connect passed to the listener.
+ */
+
 /** The default of `onError`: what is the server's fault goes to stderr, what is the client's goes nowhere. */
 function logFailure (error, req, res, { status }) {
   if (status < 500 || NOT_OURS.has(error?.code)) return

@@ -14,11 +14,76 @@ const { logFailure } = require('./failure.js')
 const { InFlight } = require('./in-flight.js')
 
 /**
- * Makes the listener that serves `handler`'s application.
+ * Serves one request. Fits `node:http`, `node:https` and `node:http2` servers (the 'request' and 'checkContinue'
+ * events), Express and Connect. Returns at once and never throws.
  *
- * @param {import('../../index.js').PythonHandler} handler
- * @param {import('../../http.js').RequestListenerOptions} [options]
- * @returns {import('../../http.js').RequestListener}
+ * @typedef RequestListener
+ */
+
+/**
+ * Options of {@link createRequestListener}.
+ *
+ * @typedef RequestListenerOptions
+ * @property onError Called for each request that failed, before it is answered; not when the client has left. Return `true` to
+ *   answer it yourself, now or later (`next(error)` in Express). Otherwise the listener answers in plain text with the status
+ *   of {@link createRequestListener}'s table. Once the head was sent, the connection is destroyed in either case.
+ *
+ *   Default: writes failures of status 500 and above to stderr, with the Python traceback; not 501 and 505, which are the
+ *   client's, nor `ERR_PYTHON_CLOSED`.
+ * @property exposeErrors Whether the answer to a failed request shows the error with its Python traceback. Never does where
+ *   `NODE_ENV` is `production` when the listener is made. Default: `true`.
+ * @property pathSend Whether `http.response.pathsend` is announced to the application. Middleware that waits for the first
+ *   `http.response.body` and does not know it fails or sends nothing (brotli-asgi, zstd-asgi, SlowAPIASGIMiddleware);
+ *   Starlette's GZipMiddleware leaves such a file uncompressed. Default: `true`.
+ */
+
+/**
+ * Makes a request listener that serves the handler's application. Bodies are streamed both ways with
+ * backpressure; a client that leaves is reported to the application as `http.disconnect`.
+ *
+ * Mounted under a prefix by Express or Connect, the prefix is the scope's `root_path` and stays in its `path`.
+ * Mount it before body parsers; of the bodies these have read, only those kept as a Buffer (`express.raw()`) can
+ * still be passed on. Scheme and client address follow Express's `trust proxy` setting.
+ *
+ * With `server.on('checkContinue', listener)` a client that sent `Expect: 100-continue` is asked for its body when the
+ * application is called, be it that it never reads; not where the request is refused before, as one whose `content-length`
+ * is above `maxBodySize`, or waits for its turn (`maxInFlight`), nor after the head of the response. Without it, Node asks
+ * at once.
+ *
+ * Of the ASGI extensions, files and, under TLS, `tls` are announced to every request, early hints from HTTP/1.1 on,
+ * trailers to a client that sent `TE: trailers`, pushes to one of HTTP/2 that takes them.
+ *
+ * A file that cannot be read is a 500 where the application sends it along with the head; later, the response is broken off.
+ * To HEAD, no file is opened.
+ *
+ * | code of the error | status |
+ * | --- | --- |
+ * | `ERR_PYTHON_INVALID_METHOD`, `ERR_PYTHON_INVALID_URL` | 400 |
+ * | `ERR_PYTHON_INVALID_HEADER`, in the request | 400 |
+ * | `ERR_PYTHON_INVALID_REQUEST`: framing or target that can be read in two ways | 400, connection closed |
+ * | `ERR_PYTHON_BODY_TOO_LARGE`, by its `content-length` before the application is called | 413; what remains of the body is read for 2 s or 8 MiB, then the connection closed; over HTTP/2 the stream reset, without an error |
+ * | `ERR_PYTHON_HEADERS_TOO_LARGE` | 431 |
+ * | `ERR_PYTHON_UNSUPPORTED_CODING`: a transfer coding other than chunked | 501, connection closed |
+ * | `ERR_PYTHON_UNSUPPORTED_PROTOCOL`: a request line of another version than HTTP/1 | 505, connection closed |
+ * | `ERR_PYTHON_OVERLOADED` | 503 with `retry-after` |
+ * | `ERR_PYTHON_CLOSED`: the handler is closed | 503 with `retry-after`, connection closed |
+ * | `ERR_PYTHON_RESPONSE_TIMEOUT` | 504 |
+ * | `ERR_PYTHON_BODY_CONSUMED`: another middleware has read the body | 500 |
+ * | `ERR_PYTHON_INVALID_RESPONSE`: a status or `content-length` that cannot be sent, a file whose path is not absolute | 500 |
+ * | `ERR_PYTHON_CONTENT_LENGTH_MISMATCH`: body and `content-length` of the application differ | 500 |
+ * | any other | 500 |
+ *
+ * @throws {PythonHandlerError} `ERR_PYTHON_INVALID_ARGUMENT`
+ *
+ * @example
+ * ```js
+ * const http = require('node:http')
+ * const { PythonHandler } = require('@platformatic/python-node')
+ * const { createRequestListener } = require('@platformatic/python-node/http')
+ *
+ * const handler = new PythonHandler({ docroot: __dirname, appTarget: 'main:app' })
+ * http.createServer(createRequestListener(handler)).listen(3000)
+ * ```
  */
 function createRequestListener (handler, options = {}) {
   if (typeof handler?.handleStream !== 'function') {

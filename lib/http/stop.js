@@ -17,10 +17,35 @@ const TIMEOUT = 8_000
 const SHARE_OF_REQUESTS = 0.75
 
 /**
- * @param {import('node:http').Server} server
- * @param {import('../../index.js').PythonHandler} handler
- * @param {import('../../http.js').StopOptions} [options]
- * @returns {Promise<void>}
+ * Options of {@link stopGracefully}.
+ *
+ * @typedef StopOptions
+ * @property timeout Milliseconds for all of it. Requests have three quarters of them, then their connections are cut; the rest
+ *   is left to the application's shutdown. 0 to 2147483647. Default: 8000.
+ */
+
+/**
+ * Stops a server and the handler behind it: takes no more connections, closes those that are idle and WebSockets with 1001,
+ * lets requests finish, ends the application's lifespan, closes what is still open. Responses that begin meanwhile say
+ * `Connection: close`; requests that come meanwhile are answered with 503.
+ *
+ * Connections that were accepted before the first {@link createRequestListener} of the process, and have had no request,
+ * are not known to it: over HTTP/2, or before their TLS handshake, they stay open.
+ *
+ * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did not
+ *   end in time, the server is closed nevertheless; `ERR_PYTHON_INVALID_ARGUMENT`
+ *
+ * @example
+ * ```js
+ * const http = require('node:http')
+ * const { PythonHandler } = require('@platformatic/python-node')
+ * const { createRequestListener, stopGracefully } = require('@platformatic/python-node/http')
+ *
+ * const handler = new PythonHandler({ docroot: __dirname, appTarget: 'main:app' })
+ * const server = http.createServer(createRequestListener(handler))
+ * server.listen(3000)
+ * process.once('SIGTERM', () => stopGracefully(server, handler, { timeout: 8000 }))
+ * ```
  */
 async function stopGracefully (server, handler, options = {}) {
   if (typeof server?.on !== 'function' || typeof server.close !== 'function') {

@@ -71,12 +71,70 @@ const kHeaders = Symbol('python-node accept headers')
 const upgradesOf = new WeakMap()
 
 /**
- * Serves the WebSockets of `server` with `handler`'s application.
+ * Options of {@link attachWebSocket}. Further ones are those of `ws`'s `WebSocketServer`, except those that would do
+ * nothing: `verifyClient` (check the client in the application, or in an 'upgrade' listener of the server's before),
+ * `handleProtocols` (the application chooses), `server`, `noServer`, `host`, `port` and `backlog`.
  *
- * @param {import('node:http').Server} server
- * @param {PythonHandler} handler
- * @param {import('../../http.js').WebSocketOptions} [options]
- * @returns {import('../../http.js').WebSocketAttachment}
+ * @typedef WebSocketOptions
+ * @property path Only WebSockets of this path, which begins with a slash and has no query, are served. Default: those of every
+ *   path.
+ * @property maxPayload Bytes of a message of the client, after decompression; a longer one closes with 1009. 0 or `Infinity`:
+ *   any. Default: 16 MiB.
+ * @property perMessageDeflate Whether compression is negotiated with clients that offer it, or `ws`'s options of it. Default:
+ *   `true`.
+ * @property pingInterval Milliseconds between pings. A client that sends nothing from one to the next, not even the answer, is
+ *   cut, and the application receives `websocket.disconnect` with 1006. 0 or `Infinity`: no pings. Default: 20000.
+ * @property onError Called for each WebSocket that failed; before the accept with the response it is going to be answered with,
+ *   after it with null. Return `true` to answer it yourself.
+ *
+ *   Default: as that of {@link RequestListenerOptions}.
+ * @property exposeErrors Whether the answer to a failed handshake shows the error. As that of {@link RequestListenerOptions}.
+ */
+
+/**
+ * What {@link attachWebSocket} gives.
+ *
+ * @typedef WebSocketAttachment
+ * @property close Serves no more WebSockets, and closes those that are open with 1001.
+ */
+
+/**
+ * Serves the WebSockets of a server with the handler's application, by the package `ws`: `npm install ws`.
+ *
+ * The application decides before the client is answered: an accept with its subprotocol and headers, a refusal (403),
+ * or a response of its own. Messages are held back in both directions while the other side does not take them.
+ *
+ * Several handlers on one server: each with its `path`; one without serves the rest. A path that nobody serves is a 404,
+ * an upgrade to another protocol is served as the request it also is, unless the server has 'upgrade' listeners of
+ * others. Browsers let pages of every origin open WebSockets, with cookies: check `origin` in the application.
+ *
+ * A connection that is closed for what the client sent, as below, is a `websocket.disconnect` with that code.
+ *
+ * | failure | the client gets |
+ * | --- | --- |
+ * | malformed handshake, one with a body, one of HTTP/1.0 | 400; 426 for another version |
+ * | the application failed before the accept | the status of {@link createRequestListener}'s table |
+ * | it failed after the accept | 1011 |
+ * | its refusal is shorter or longer than its `content-length` | the connection is cut (`ERR_PYTHON_CONTENT_LENGTH_MISMATCH`) |
+ * | message above `maxPayload` or the handler's `maxMessageSize` | 1009 |
+ * | text that is no UTF-8, a message that cannot be decompressed | 1007 |
+ * | frames that break the protocol | 1002 |
+ * | the handler closes | 1001 |
+ *
+ * @param server One of `node:http` or `node:https`, or of `node:http2` with `allowHTTP1`: WebSockets are HTTP/1.1.
+ * @throws {PythonHandlerError} `ERR_PYTHON_WS_NOT_FOUND` without the package `ws`; `ERR_PYTHON_INVALID_ARGUMENT`
+ *
+ * @example
+ * ```js
+ * const http = require('node:http')
+ * const { PythonHandler } = require('@platformatic/python-node')
+ * const { attachWebSocket, createRequestListener } = require('@platformatic/python-node/http')
+ *
+ * const handler = new PythonHandler({ docroot: __dirname, appTarget: 'main:app' })
+ * const server = http.createServer(createRequestListener(handler))
+ * attachWebSocket(server, handler, { pingInterval: 30_000 })
+ * server.listen(3000)
+ * ```
  */
 function attachWebSocket (server, handler, options = {}) {
   if (typeof server?.on !== 'function') {
