@@ -440,8 +440,8 @@ export interface HandleOptions {
   /** Whether `http.response.pathsend` is announced to the application, by `handleStream`. Default: true. */
   pathSend?: boolean | undefined
   /**
-   * Whether a stream that is the request's body is read only when the application first receives, and not if it never does.
-   * Default: false, it is read ahead up to `highWaterMark`.
+   * Whether a stream that is the body of the request is read only when the application first receives, and not if it
+   * never does. Default: false, it is read ahead up to `highWaterMark`.
    */
   bodyOnDemand?: boolean | undefined
 }

@@ -321,7 +321,7 @@ class PythonHandler {
   /**
    * Takes no more requests (`ERR_PYTHON_CLOSED`), closes WebSockets with code 1001, lets requests in flight finish,
    * and ends the application's lifespan. What is still in flight after `timeout` fails with `ERR_PYTHON_CLOSED`; the
-   * application's shutdown has what is left of it, at least 100 ms.
+   * application's shutdown has what is left of it, at least 100 ms, and is cancelled then.
    * Python itself runs on. A second call gives the first one's promise.
    *
    * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did
@@ -421,6 +421,8 @@ async function within (timeout, promise) {
  * @property onDebug Announces `http.response.debug` to the application; called with its `info`.
  * @property trailers Whether `http.response.trailers` is announced to the application. Default: true.
  * @property pathSend Whether `http.response.pathsend` is announced to the application, by `handleStream`. Default: true.
+ * @property bodyOnDemand Whether a stream that is the body of the request is read only when the application first receives,
+ *   and not if it never does. Default: false, it is read ahead up to `highWaterMark`.
  */
 
 const CALLBACKS = ['onEarlyHints', 'onPush', 'onDebug', 'onUploadProgress', 'onDownloadProgress']

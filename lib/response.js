@@ -205,7 +205,7 @@ class Response {
   }
 
   /**
-   * The body as a Node stream. To destroy it is a disconnect to the application; one that is taken has to be read or destroyed.
+   * The body as a Node stream. To destroy it is a disconnect to the application; to drop it unread as well, once it is collected.
    *
    * @example
    * ```js

@@ -120,6 +120,7 @@ export interface HandleOptions {
   onDebug?: ((info: unknown) => void) | undefined
   trailers?: boolean | undefined
   pathSend?: boolean | undefined
+  bodyOnDemand?: boolean | undefined
 }
 
 export interface Progress {

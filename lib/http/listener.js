@@ -46,9 +46,8 @@ const { InFlight } = require('./in-flight.js')
  * still be passed on. Scheme and client address follow Express's `trust proxy` setting.
  *
  * With `server.on('checkContinue', listener)` a client that sent `Expect: 100-continue` is asked for its body when the
- * application is called, be it that it never reads; not where the request is refused before, as one whose `content-length`
- * is above `maxBodySize`, or waits for its turn (`maxInFlight`), nor after the head of the response. Without it, Node asks
- * at once.
+ * application first receives, and not after the head of the response: an application that refuses by the headers alone
+ * is sent no body. Without it, Node asks at once.
  *
  * Of the ASGI extensions, files and, under TLS, `tls` are announced to every request, early hints from HTTP/1.1 on,
  * trailers to a client that sent `TE: trailers`, pushes to one of HTTP/2 that takes them.
