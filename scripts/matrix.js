@@ -4,7 +4,7 @@
 //
 //   npm run test:matrix               every Python, with and without a venv, in this Node
 //   npm run test:matrix -- --node     also each of Node's release lines, from npm, with a few Pythons
-//   npm run test:matrix -- --suite    also the Node tests in each Python's venv (with --node: under each Node)
+//   npm run test:matrix -- --suite    also the Node tests in each Python's venv (with --node: under each Node, the newest's)
 //
 // Writes what it found to docs/python-matrix.md.
 
@@ -80,7 +80,7 @@ async function matrix () {
         venv: venvs.get(options.python),
         directory: fs.mkdtempSync(path.join(directory, 'case-'))
       })
-      if (withSuite && options.withVenv) {
+      if (withSuite && options.withVenv && (options.node === undefined || options.python === pythons.at(-1))) {
         const suite = await runSuite(options.node ?? process.execPath, venvs.get(options.python))
         results['test suite'] = suite
         failures.push(...suite.failed.map((name) => `${options.python.name}: test suite: ${name}`))

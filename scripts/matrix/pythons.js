@@ -14,8 +14,11 @@ const FOLDER = path.join(ROOT, '.venv-matrix')
 const STAMP = '.packages.json'
 const BIN = process.platform === 'win32' ? 'Scripts' : 'bin'
 
-/** What the matrix imports: compiled packages, and FastAPI for the basic requests. */
-const PACKAGES = ['pydantic-core', 'orjson', 'numpy', 'uvloop', 'fastapi', 'python-multipart', 'anyio']
+/** What the matrix imports: compiled packages, and FastAPI for the basic requests; then what the tests import. */
+const PACKAGES = [
+  'pydantic-core', 'orjson', 'numpy', 'uvloop', 'fastapi', 'python-multipart', 'anyio',
+  'a2wsgi', 'cryptography', 'websockets'
+]
 
 /**
  * @typedef {object} Python
@@ -158,7 +161,8 @@ async function prepareVenv (python) {
   const stamp = path.join(directory, STAMP)
   const result = { directory, python: path.join(directory, BIN, 'python') }
   try {
-    return { ...result, ...JSON.parse(fs.readFileSync(stamp, 'utf8')) }
+    const { packages, missing } = JSON.parse(fs.readFileSync(stamp, 'utf8'))
+    if (PACKAGES.every((name) => name in packages || missing.includes(name))) return { ...result, packages, missing }
   } catch {
     // Not made yet, or not to the end.
   }
