@@ -13,7 +13,7 @@ const { Environment } = require('./environment.js')
 const { PythonHandlerError } = require('./errors.js')
 const { fetch } = require('./fetch.js')
 const { findInterpreter, findInterpreterAsync } = require('./interpreter.js')
-const { loadNative } = require('./native.js')
+const { loadNative, startedInterpreter } = require('./native.js')
 const { checkOptions, readOptions } = require('./options.js')
 const { Request, isStream } = require('./request.js')
 const { Response } = require('./response.js')
@@ -90,7 +90,7 @@ class PythonHandler {
    */
   static async load (options) {
     const checked = readOptions(options)
-    const interpreter = await findInterpreterAsync({ python: checked.python, docroot: checked.docroot })
+    const interpreter = await findInterpreterAsync(whereToFind(checked))
     const loaded = open(checked, () => interpreter)
     await Environment.of(loaded.native).settle(id => loaded.handle.load(id))
     return new this(loaded)
@@ -448,9 +448,13 @@ function callbacksOf (options) {
   return found ? options : undefined
 }
 
+function whereToFind ({ python, docroot }) {
+  return { python, docroot, running: startedInterpreter }
+}
+
 /** Starts the interpreter, if none runs, and prepares the application in it. */
 function open (options, find) {
-  const interpreter = find({ python: options.python, docroot: options.docroot })
+  const interpreter = find(whereToFind(options))
   const native = loadNative(interpreter, { deepbind: options.deepbind })
   // One process has one Python: where nothing asks for another, the one that runs is taken.
   const { executable, library } = (interpreter.source === 'PATH' && native.startedInterpreter()) || interpreter
