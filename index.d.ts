@@ -952,7 +952,8 @@ export declare class PythonHandlerError extends Error {
   cause?: unknown
   /**
    * The class of the Python exception, with its module unless that is `builtins`: `ValueError`,
-   * `httpx.ReadTimeout`. Of `ERR_PYTHON_EXCEPTION` and `ERR_PYTHON_IMPORT`, as the next two.
+   * `httpx.ReadTimeout`. Of `ERR_PYTHON_EXCEPTION` and `ERR_PYTHON_IMPORT`, and of `ERR_PYTHON_STARTUP` and
+   * `ERR_PYTHON_SHUTDOWN` where the application raised, as the next two.
    */
   pythonType?: string
   /** `str()` of the Python exception. */
