@@ -42,7 +42,7 @@ export declare class PythonHandler {
    * console.log(handler.handleRequestSync({ url: '/hello' }).status) // 200
    * ```
    */
-  constructor (options?: PythonHandlerOptions)
+  constructor (options?: PythonHandlerOptions | null)
 
   /**
    * What the constructor does, without blocking the JS thread; rejects with what the constructor throws.
@@ -53,7 +53,7 @@ export declare class PythonHandler {
    * console.log(handler.docroot === process.cwd()) // true
    * ```
    */
-  static load (options?: PythonHandlerOptions): Promise<PythonHandler>
+  static load (options?: PythonHandlerOptions | null): Promise<PythonHandler>
 
   /** The folder of the application, as an absolute path. */
   get docroot (): string

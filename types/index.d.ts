@@ -9,9 +9,9 @@ import type { Readable } from 'node:stream'
 // ------------------------------------------------------------------------------------- the handler
 
 export declare class PythonHandler {
-  constructor (options?: PythonHandlerOptions)
+  constructor (options?: PythonHandlerOptions | null)
 
-  static load (options?: PythonHandlerOptions): Promise<PythonHandler>
+  static load (options?: PythonHandlerOptions | null): Promise<PythonHandler>
 
   get docroot (): string
 
