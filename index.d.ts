@@ -914,6 +914,7 @@ export type HeaderMap = Record<string, HeaderMapValue>
 /** What headers can be made of. A name whose value is undefined is left out. */
 export type HeadersInit =
   | Headers
+  | globalThis.Headers
   | { readonly [name: string]: HeaderValue | readonly HeaderValue[] | undefined }
   | Iterable<readonly [name: string, value: HeaderValue | readonly HeaderValue[] | undefined]>
 

@@ -351,6 +351,7 @@ export type HeaderMap = Record<string, HeaderMapValue>
 
 export type HeadersInit =
   | Headers
+  | globalThis.Headers
   | { readonly [name: string]: HeaderValue | readonly HeaderValue[] | undefined }
   | Iterable<readonly [name: string, value: HeaderValue | readonly HeaderValue[] | undefined]>
 
