@@ -194,8 +194,8 @@ export declare class PythonHandler {
 
   /**
    * Takes no more requests (`ERR_PYTHON_CLOSED`), closes WebSockets with code 1001, lets requests in flight finish,
-   * and ends the application's lifespan. What is still in flight after `timeout` fails with `ERR_PYTHON_CLOSED`; the
-   * application's shutdown has what is left of it, at least 100 ms, and is cancelled then.
+   * and ends the application's lifespan. What is still in flight after nine tenths of `timeout` fails with
+   * `ERR_PYTHON_CLOSED`; the application's shutdown has what is left of it, at least 100 ms, and is cancelled then.
    * Python itself runs on. A second call gives the first one's promise.
    *
    * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did
@@ -475,7 +475,10 @@ export interface FetchResponse extends globalThis.Response {
 
 /** What `close` takes. */
 export interface CloseOptions {
-  /** Milliseconds that requests in flight and the shutdown may take together. Default: 10000. */
+  /**
+   * Milliseconds that requests in flight and the shutdown may take together; the requests have nine tenths of them.
+   * Default: 10000.
+   */
   timeout?: number | undefined
 }
 
