@@ -42,7 +42,7 @@ export declare class PythonHandler {
    * console.log(handler.handleRequestSync({ url: '/hello' }).status) // 200
    * ```
    */
-  constructor (options?: PythonHandlerOptions)
+  constructor (options?: PythonHandlerOptions | null)
 
   /**
    * What the constructor does, without blocking the JS thread; rejects with what the constructor throws.
@@ -53,7 +53,7 @@ export declare class PythonHandler {
    * console.log(handler.docroot === process.cwd()) // true
    * ```
    */
-  static load (options?: PythonHandlerOptions): Promise<PythonHandler>
+  static load (options?: PythonHandlerOptions | null): Promise<PythonHandler>
 
   /** The folder of the application, as an absolute path. */
   get docroot (): string
@@ -194,8 +194,8 @@ export declare class PythonHandler {
 
   /**
    * Takes no more requests (`ERR_PYTHON_CLOSED`), closes WebSockets with code 1001, lets requests in flight finish,
-   * and ends the application's lifespan. What is still in flight after `timeout` fails with `ERR_PYTHON_CLOSED`; the
-   * application's shutdown has what is left of it, at least 100 ms, and is cancelled then.
+   * and ends the application's lifespan. What is still in flight after nine tenths of `timeout` fails with
+   * `ERR_PYTHON_CLOSED`; the application's shutdown has what is left of it, at least 100 ms, and is cancelled then.
    * Python itself runs on. A second call gives the first one's promise.
    *
    * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did
@@ -475,7 +475,10 @@ export interface FetchResponse extends globalThis.Response {
 
 /** What `close` takes. */
 export interface CloseOptions {
-  /** Milliseconds that requests in flight and the shutdown may take together. Default: 10000. */
+  /**
+   * Milliseconds that requests in flight and the shutdown may take together; the requests have nine tenths of them.
+   * Default: 10000.
+   */
   timeout?: number | undefined
 }
 
@@ -914,6 +917,7 @@ export type HeaderMap = Record<string, HeaderMapValue>
 /** What headers can be made of. A name whose value is undefined is left out. */
 export type HeadersInit =
   | Headers
+  | globalThis.Headers
   | { readonly [name: string]: HeaderValue | readonly HeaderValue[] | undefined }
   | Iterable<readonly [name: string, value: HeaderValue | readonly HeaderValue[] | undefined]>
 
@@ -952,7 +956,8 @@ export declare class PythonHandlerError extends Error {
   cause?: unknown
   /**
    * The class of the Python exception, with its module unless that is `builtins`: `ValueError`,
-   * `httpx.ReadTimeout`. Of `ERR_PYTHON_EXCEPTION` and `ERR_PYTHON_IMPORT`, as the next two.
+   * `httpx.ReadTimeout`. Of `ERR_PYTHON_EXCEPTION` and `ERR_PYTHON_IMPORT`, and of `ERR_PYTHON_STARTUP` and
+   * `ERR_PYTHON_SHUTDOWN` where the application raised, as the next two.
    */
   pythonType?: string
   /** `str()` of the Python exception. */

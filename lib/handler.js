@@ -13,7 +13,7 @@ const { Environment } = require('./environment.js')
 const { PythonHandlerError } = require('./errors.js')
 const { fetch } = require('./fetch.js')
 const { findInterpreter, findInterpreterAsync } = require('./interpreter.js')
-const { loadNative } = require('./native.js')
+const { loadNative, startedInterpreter } = require('./native.js')
 const { checkOptions, readOptions } = require('./options.js')
 const { Request, isStream } = require('./request.js')
 const { Response } = require('./response.js')
@@ -90,7 +90,7 @@ class PythonHandler {
    */
   static async load (options) {
     const checked = readOptions(options)
-    const interpreter = await findInterpreterAsync({ python: checked.python, docroot: checked.docroot })
+    const interpreter = await findInterpreterAsync(whereToFind(checked))
     const loaded = open(checked, () => interpreter)
     await Environment.of(loaded.native).settle(id => loaded.handle.load(id))
     return new this(loaded)
@@ -320,8 +320,8 @@ class PythonHandler {
 
   /**
    * Takes no more requests (`ERR_PYTHON_CLOSED`), closes WebSockets with code 1001, lets requests in flight finish,
-   * and ends the application's lifespan. What is still in flight after `timeout` fails with `ERR_PYTHON_CLOSED`; the
-   * application's shutdown has what is left of it, at least 100 ms, and is cancelled then.
+   * and ends the application's lifespan. What is still in flight after nine tenths of `timeout` fails with
+   * `ERR_PYTHON_CLOSED`; the application's shutdown has what is left of it, at least 100 ms, and is cancelled then.
    * Python itself runs on. A second call gives the first one's promise.
    *
    * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did
@@ -381,7 +381,8 @@ const SHUTDOWN_LEAST = 100
  * What `close` takes.
  *
  * @typedef CloseOptions
- * @property timeout Milliseconds that requests in flight and the shutdown may take together. Default: 10000.
+ * @property timeout Milliseconds that requests in flight and the shutdown may take together; the requests have nine tenths
+ *   of them. Default: 10000.
  */
 
 /** How long `close` waits unless told otherwise. */
@@ -448,9 +449,13 @@ function callbacksOf (options) {
   return found ? options : undefined
 }
 
+function whereToFind ({ python, docroot }) {
+  return { python, docroot, running: startedInterpreter }
+}
+
 /** Starts the interpreter, if none runs, and prepares the application in it. */
 function open (options, find) {
-  const interpreter = find({ python: options.python, docroot: options.docroot })
+  const interpreter = find(whereToFind(options))
   const native = loadNative(interpreter, { deepbind: options.deepbind })
   // One process has one Python: where nothing asks for another, the one that runs is taken.
   const { executable, library } = (interpreter.source === 'PATH' && native.startedInterpreter()) || interpreter

@@ -31,13 +31,15 @@ const answers = new Map()
 
 /**
  * Finds the interpreter: `python` option, VIRTUAL_ENV, CONDA_PREFIX, `.venv` in the docroot or its
- * parent, `python3` or `python` on PATH. Blocks while the interpreter is asked what it is.
+ * parent, the one that runs, `python3` or `python` on PATH. Blocks while the interpreter is asked what it is.
  *
  * @param {object} [options]
  * @param {string} [options.python] an executable, a venv's folder, or a command's name
  * @param {string} [options.docroot] the current folder by default
  * @param {NodeJS.ProcessEnv} [options.env] `process.env` by default
  * @param {number} [options.timeout] milliseconds the interpreter may take to answer
+ * @param {() => { executable: string, library: string } | null} [options.running] tells the interpreter that runs in this
+ *   process; of that one, no more than this and the source is returned
  * @returns {Readonly<Interpreter>}
  * @throws {PythonHandlerError} ERR_PYTHON_INTERPRETER_NOT_FOUND, ERR_PYTHON_INTERPRETER_FAILED,
  *   ERR_PYTHON_VERSION_UNSUPPORTED, ERR_PYTHON_FREE_THREADED, ERR_PYTHON_LIBRARY_NOT_FOUND,
@@ -63,10 +65,11 @@ async function findInterpreterAsync (options) {
   return step.value
 }
 
-function * discover ({ python, docroot = process.cwd(), env = process.env, timeout = TIME_LIMIT } = {}) {
-  const where = { python, docroot: path.resolve(docroot), env }
+function * discover ({ python, docroot = process.cwd(), env = process.env, timeout = TIME_LIMIT, running = () => null } = {}) {
+  const where = { python, docroot: path.resolve(docroot), env, running }
   let failure
   for (const candidate of search(where)) {
+    if (candidate.running) return Object.freeze({ ...candidate.running, source: 'PATH' })
     try {
       const facts = yield * ask(candidate, where, timeout)
       return describe(facts, candidate)

@@ -5,6 +5,8 @@
 // the interpreter in it are the process's, so every environment has to ask for the same one.
 //
 //   locate the addon ─► refuse a second Python ─► libpython ─► addon ─► refuse a second Python
+//
+// What only PATH names gives way to the one that runs.
 
 const fs = require('node:fs')
 const os = require('node:os')
@@ -39,17 +41,36 @@ let loaded
  *   ERR_PYTHON_ADDON_NOT_FOUND, ERR_PYTHON_ADDON_LOAD
  */
 function loadNative (interpreter, { deepbind = true } = {}) {
+  const givesWay = interpreter.source === 'PATH'
+  const wanted = (givesWay && startedInterpreter()) || interpreter
   if (loaded === undefined) {
     const addon = locateAddon()
-    refuseSecondLibrary(interpreter)
-    loadLibrary(interpreter, deepbind)
+    refuseSecondLibrary(wanted)
+    loadLibrary(wanted, deepbind)
     const native = loadAddon(addon)
-    refuseSecond(interpreter, native.startedInterpreter())
-    loaded = { native, interpreter }
+    const started = native.startedInterpreter()
+    // Where the system does not list what is mapped, it is only known now.
+    if (!givesWay) refuseSecond(wanted, started)
+    loaded = { native, interpreter: started ?? wanted }
     return native
   }
-  refuseSecond(interpreter, loaded.native.startedInterpreter() ?? loaded.interpreter)
+  refuseSecond(wanted, loaded.native.startedInterpreter() ?? loaded.interpreter)
   return loaded.native
+}
+
+/**
+ * The interpreter that runs in this process. An environment that has not loaded the addon yet learns of one that another
+ * has started where the system lists what is mapped.
+ *
+ * @returns {{ executable: string, library: string } | null}
+ */
+function startedInterpreter () {
+  if (loaded !== undefined) return loaded.native.startedInterpreter()
+  if (process.platform !== 'linux') return null
+  const addon = locateAddon()
+  // Mapped, it has its libpython already.
+  const isThere = mapped().includes(real(addon))
+  return isThere ? loadAddon(addon).startedInterpreter() : null
 }
 
 /**
@@ -143,20 +164,21 @@ function loadAddon (file) {
  */
 function refuseSecondLibrary ({ library, executable }) {
   const wanted = real(library)
-  for (const mapped of mappedLibraries()) {
-    if (mapped !== wanted) throw conflict(`\`${executable}\` with \`${library}\``, `\`${mapped}\``)
+  for (const file of mapped()) {
+    if (/\/libpython\d\.\d+[^/]*\.so[^/]*$/.test(file) && file !== wanted) {
+      throw conflict(`\`${executable}\` with \`${library}\``, `\`${file}\``)
+    }
   }
 }
 
-function mappedLibraries () {
+/** The files that are mapped into the process, links resolved; none where the system does not list them. */
+function mapped () {
   if (process.platform !== 'linux') return []
-  let maps
   try {
-    maps = fs.readFileSync('/proc/self/maps', 'utf8')
+    return [...new Set(fs.readFileSync('/proc/self/maps', 'utf8').match(/\/.*$/gm))]
   } catch {
     return []
   }
-  return new Set(maps.match(/\/(?:.*\/)?libpython\d\.\d+.*\.so.*$/gm))
 }
 
 function refuseSecond (wanted, started) {
@@ -185,4 +207,4 @@ function real (file) {
   }
 }
 
-module.exports = { loadNative, platformName }
+module.exports = { loadNative, platformName, startedInterpreter }

@@ -132,7 +132,8 @@ function checkOptions (options) {
  * @typedef PythonHandlerOptions
  * @property appTarget Which object is the application. Default: `'main:app'`. Not to be found: `ERR_PYTHON_TARGET`.
  */
-function readOptions (options = {}) {
+function readOptions (given) {
+  const options = given ?? {}
   checkOptions(options)
   const docroot = docrootOf(options)
   return {

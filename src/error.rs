@@ -12,7 +12,8 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PythonException {
     /// The class of the Python exception, with its module unless that is `builtins`: `ValueError`,
-    /// `httpx.ReadTimeout`. Of `ERR_PYTHON_EXCEPTION` and `ERR_PYTHON_IMPORT`, as the next two.
+    /// `httpx.ReadTimeout`. Of `ERR_PYTHON_EXCEPTION` and `ERR_PYTHON_IMPORT`, and of `ERR_PYTHON_STARTUP` and
+    /// `ERR_PYTHON_SHUTDOWN` where the application raised, as the next two.
     pub type_name: String,
     /// `str()` of the Python exception.
     pub message: String,
@@ -28,6 +29,17 @@ impl fmt::Display for PythonException {
             write!(formatter, "{}: {}", self.type_name, self.message)
         }
     }
+}
+
+/// How a lifespan failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LifespanFailure {
+    /// The application said so.
+    #[error("{0}")]
+    Told(String),
+    /// It raised.
+    #[error("{0}")]
+    Raised(PythonException),
 }
 
 /// The errors of a handler. The code of each is [`HandlerError::code`].
@@ -49,10 +61,10 @@ pub enum HandlerError {
     Target(String),
     /// The application's: its lifespan startup failed.
     #[error("the application's startup failed: {0}")]
-    Startup(String),
+    Startup(LifespanFailure),
     /// The application's: its lifespan shutdown failed.
     #[error("the application's shutdown failed: {0}")]
-    Shutdown(String),
+    Shutdown(LifespanFailure),
     /// The machine's: a WSGI application cannot be run: `a2wsgi` is not installed.
     #[error("cannot run a WSGI application: {0}; install `a2wsgi` into the interpreter's environment")]
     Wsgi(String),
@@ -151,7 +163,10 @@ impl HandlerError {
     #[must_use]
     pub fn exception(&self) -> Option<&PythonException> {
         match self {
-            Self::Exception(exception) | Self::Import { exception, .. } => Some(exception),
+            Self::Exception(exception)
+            | Self::Import { exception, .. }
+            | Self::Startup(LifespanFailure::Raised(exception))
+            | Self::Shutdown(LifespanFailure::Raised(exception)) => Some(exception),
             _ => None,
         }
     }

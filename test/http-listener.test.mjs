@@ -943,6 +943,24 @@ describe('Express and Connect', () => {
     }
   })
 
+  test('scheme and client are what was set on the request before, without Express too; the headers alone are not read', { timeout }, async t => {
+    const listener = createRequestListener(handler)
+    const headers = { 'x-forwarded-proto': 'https', 'x-forwarded-for': '203.0.113.9, 192.0.2.7' }
+    const ask = async (listener, headers) => {
+      const { port } = await serve(t, listener)
+      const { scheme, client } = await json(port, { path: '/scope', headers })
+      return [scheme, client[0]]
+    }
+    const trusting = (req, res) => {
+      req.protocol = req.headers['x-forwarded-proto']
+      req.ip = req.headers['x-forwarded-for']?.split(',').at(-1).trim()
+      listener(req, res)
+    }
+    assert.deepEqual(await ask(listener, headers), ['http', '127.0.0.1'])
+    assert.deepEqual(await ask(trusting, headers), ['https', '192.0.2.7'])
+    assert.deepEqual(await ask(trusting, {}), ['http', '127.0.0.1'])
+  })
+
   test('a body that a parser kept as bytes is used', { timeout }, async t => {
     const app = express()
     app.use(express.raw({ type: '*/*' }), createRequestListener(handler))

@@ -664,6 +664,74 @@ describe('loading', () => {
   })
 })
 
+describe('where a Python runs already', () => {
+  /** The first Python is started in one thread, then a handler that asks for none is made in the same and in another. */
+  function startTwo (first, PATH, startedIn = 'main', options = {}) {
+    write(path.join(docroot(), 'main.py'), `import sys
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": sys.executable.encode()})
+`)
+    return inProcess(`
+      const { once } = require('node:events')
+      const { Worker, isMainThread, parentPort } = require('node:worker_threads')
+      const { PythonHandler } = require(${JSON.stringify(path.join(LIB, '..'))})
+      const { startedIn, docroot, python, options } = values
+      const thread = isMainThread ? 'main' : 'worker'
+      const ask = handler => String(handler.handleRequestSync({ url: '/' }).body)
+      const settled = make => make().then(ask, error => error.code)
+      const start = () => PythonHandler.load({ docroot, python, lifespan: 'off' })
+      const others = async () => [
+        await settled(() => PythonHandler.load({ docroot, lifespan: 'off', ...options })),
+        await settled(async () => new PythonHandler({ docroot, lifespan: 'off', ...options }))
+      ]
+      async function run () {
+        if (thread === startedIn) await start()
+        if (!isMainThread) {
+          parentPort.postMessage(startedIn === 'main' ? await others() : [])
+          return once(parentPort, 'message').then(() => parentPort.close())
+        }
+        const worker = new Worker(__filename)
+        const [theirs] = await once(worker, 'message')
+        const all = [...theirs, ...await others()]
+        worker.postMessage('end')
+        ${PRINT('all')}
+      }
+      run()`, { startedIn, docroot: docroot(), python: first, options }, { PATH, VIRTUAL_ENV: undefined, CONDA_PREFIX: undefined })
+  }
+
+  const [first, second = first] = [...new Map(usable.map(({ file }) => [findInterpreter({ python: file }).library, file])).values()]
+
+  /** A folder for PATH whose `python3` is a venv's: another interpreter, of another library where there is one. */
+  function another () {
+    const venv = path.join(dir, 'another')
+    const made = spawnSync(second, ['-m', 'venv', '--without-pip', venv], { encoding: 'utf8' })
+    assert.equal(made.status, 0, made.stderr)
+    return path.join(venv, 'bin')
+  }
+
+  const { executable } = findInterpreter({ python: first })
+
+  test('it is taken where only PATH names another, in other threads too', LIMIT, () => {
+    assert.deepEqual(startTwo(first, another()), Array(4).fill(executable))
+  })
+
+  test('it is taken in the main thread when a worker has started it', LIMIT, () => {
+    assert.deepEqual(startTwo(first, another(), 'worker'), Array(2).fill(executable))
+  })
+
+  test('it is taken where PATH has one that does not run, or none', LIMIT, () => {
+    script(path.join(dir, 'path', 'python3'), 'exit 1')
+    assert.deepEqual(startTwo(first, path.join(dir, 'path')), Array(4).fill(executable))
+    assert.deepEqual(startTwo(first, path.join(dir, 'nowhere')), Array(4).fill(executable))
+  })
+
+  test('it is a conflict where the other one is asked for', LIMIT, () => {
+    const python = path.join(another(), 'python')
+    assert.deepEqual(startTwo(first, '/nowhere', 'main', { python }), Array(4).fill('ERR_PYTHON_INTERPRETER_CONFLICT'))
+  })
+})
+
 describe('the addon', () => {
   const name = `@platformatic/python-node-${platformName()}`
 

@@ -13,6 +13,10 @@ after(() => release('never'))
 
 const lifespan = (name, options) => serve(`lifespan:${name}`, options)
 
+/** A ValueError of fixtures/lifespan.py. */
+const raised = (code, message, pythonMessage) =>
+  ({ ...failure(code, message), pythonType: 'ValueError', pythonMessage, traceback: /^Traceback[^]*lifespan\.py", line \d+[^]*ValueError/ })
+
 describe('the startup', () => {
   test('has this scope, and its state reaches requests as a shallow copy', { timeout }, async () => {
     const handler = lifespan('complete')
@@ -54,9 +58,10 @@ describe('the startup', () => {
 
   test('that failed rejects requests and ready() with its message', { timeout }, async () => {
     const handler = lifespan('failed')
-    const expected = failure('ERR_PYTHON_STARTUP', /no database ü/)
+    const expected = failure('ERR_PYTHON_STARTUP', 'the application\'s startup failed: no database ü')
     await assert.rejects(handler.handleRequest({ url: '/' }), expected)
     await assert.rejects(handler.ready(), expected)
+    assert.equal((await handler.ready().catch(error => error)).traceback, undefined)
     await assert.rejects(handler.handleStream({ url: '/' }), expected)
     assert.throws(() => handler.handleRequestSync({ url: '/' }), expected)
     await handler.close()
@@ -84,9 +89,10 @@ describe('the startup', () => {
   for (const mode of ['auto', 'on']) {
     test(`that raised rejects requests and ready() with its traceback: ${mode}`, { timeout }, async () => {
       const handler = lifespan('raises_on_startup', { lifespan: mode })
-      const expected = failure('ERR_PYTHON_STARTUP', /ValueError: broken startup/)
+      const expected = raised('ERR_PYTHON_STARTUP', 'the application\'s startup failed: ValueError: broken startup', 'broken startup')
       await assert.rejects(handler.ready(), expected)
       await assert.rejects(handler.handleRequest({ url: '/' }), expected)
+      assert.throws(() => handler.handleRequestSync({ url: '/' }), expected)
       await handler.close()
     })
   }
@@ -223,7 +229,8 @@ describe('close()', () => {
   test('rejects with the exception of a shutdown that raised', { timeout }, async () => {
     const handler = lifespan('raises_on_shutdown')
     await handler.ready()
-    await assert.rejects(handler.close(), failure('ERR_PYTHON_SHUTDOWN', /broken shutdown/))
+    await assert.rejects(handler.close(),
+      raised('ERR_PYTHON_SHUTDOWN', 'the application\'s shutdown failed: ValueError: broken shutdown', 'broken shutdown'))
   })
 
   test('rejects when the shutdown does not end in time', { timeout }, async () => {

@@ -263,9 +263,10 @@ describe('the document root', () => {
     t.after(() => process.chdir(before))
     const docroot = folder({ 'main.py': answering('"here"') })
     process.chdir(docroot)
-    const handler = new PythonHandler()
-    assert.equal(handler.docroot, docroot)
-    assert.equal(await ask(handler), 'here')
+    for (const handler of [new PythonHandler(), new PythonHandler(null), await PythonHandler.load(), await PythonHandler.load(null)]) {
+      assert.equal(handler.docroot, docroot)
+      assert.equal(await ask(handler), 'here')
+    }
   })
 })
 

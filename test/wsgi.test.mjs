@@ -97,6 +97,11 @@ describe('start_response', () => {
   })
 })
 
+test('HTTP_COOKIE has the cookies of all fields', { timeout }, async () => {
+  const { body } = await handler.handleRequest({ url: '/surroundings', headers: { cookie: ['a=1', 'b="x,y"', 'c=ä'] } })
+  assert.equal(String(body), '[True, True, False, True, \'a=1; b="x,y"; c=ä\']')
+})
+
 test('PATH_INFO has the bytes of the path, also those that are no UTF-8', { timeout }, async () => {
   const { body } = await handler.handleRequest({ url: '/path/%ff%C3%A4' })
   assert.equal(String(body), "'/path/\\xff\\xc3\\xa4'")

@@ -9,9 +9,9 @@ import type { Readable } from 'node:stream'
 // ------------------------------------------------------------------------------------- the handler
 
 export declare class PythonHandler {
-  constructor (options?: PythonHandlerOptions)
+  constructor (options?: PythonHandlerOptions | null)
 
-  static load (options?: PythonHandlerOptions): Promise<PythonHandler>
+  static load (options?: PythonHandlerOptions | null): Promise<PythonHandler>
 
   get docroot (): string
 
@@ -351,6 +351,7 @@ export type HeaderMap = Record<string, HeaderMapValue>
 
 export type HeadersInit =
   | Headers
+  | globalThis.Headers
   | { readonly [name: string]: HeaderValue | readonly HeaderValue[] | undefined }
   | Iterable<readonly [name: string, value: HeaderValue | readonly HeaderValue[] | undefined]>
 

@@ -43,7 +43,8 @@ const { InFlight } = require('./in-flight.js')
  *
  * Mounted under a prefix by Express or Connect, the prefix is the scope's `root_path` and stays in its `path`.
  * Mount it before body parsers; of the bodies these have read, only those kept as a Buffer (`express.raw()`) can
- * still be passed on. Scheme and client address follow Express's `trust proxy` setting.
+ * still be passed on. Scheme and client address follow Express's `trust proxy` setting; without Express, `X-Forwarded-*` is
+ * not read, and `req.protocol` and `req.ip` count where they were set before.
  *
  * With `server.on('checkContinue', listener)` a client that sent `Expect: 100-continue` is asked for its body when the
  * application first receives, and not after the head of the response: an application that refuses by the headers alone

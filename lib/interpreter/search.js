@@ -1,7 +1,8 @@
 'use strict'
 
 // Where a Python interpreter may be, in the order of preference: the `python` option, VIRTUAL_ENV,
-// CONDA_PREFIX, `.venv` in the docroot and in its parent, `python3` and then `python` on PATH.
+// CONDA_PREFIX, `.venv` in the docroot and in its parent, the one that runs in this process already,
+// `python3` and then `python` on PATH.
 // Only looks at files; `probe.js` runs what is found here.
 
 const fs = require('node:fs')
@@ -17,16 +18,18 @@ const ON_PATH = ['python3', 'python']
  * @property {string} file absolute path, symbolic links not resolved
  * @property {'option' | 'VIRTUAL_ENV' | 'CONDA_PREFIX' | '.venv' | 'PATH'} source
  * @property {string} label the source in words, for messages
+ *
+ * @typedef {{ executable: string, library: string }} Running
  */
 
 /**
  * Yields the candidates, best first. One that somebody chose is the only one: when it is broken,
  * nothing else may stand in for it.
  *
- * @param {{ python?: string, docroot: string, env: NodeJS.ProcessEnv }} options
- * @returns {Generator<Candidate>}
+ * @param {{ python?: string, docroot: string, env: NodeJS.ProcessEnv, running: () => Running | null }} options
+ * @returns {Generator<Candidate | { running: Running }>}
  */
-function * search ({ python, docroot, env }) {
+function * search ({ python, docroot, env, running }) {
   if (python !== undefined) {
     yield fromOption(python, env)
     return
@@ -44,6 +47,12 @@ function * search ({ python, docroot, env }) {
       yield inFolder(folder, '.venv', '`.venv` by the docroot')
       return
     }
+  }
+  // One process has one Python: where nobody asks for another, what PATH holds does not matter.
+  const present = running()
+  if (present !== null) {
+    yield { running: present }
+    return
   }
   for (const name of ON_PATH) {
     for (const file of onPath(name, env)) {

@@ -19,8 +19,9 @@ use super::event_loop::EventLoop;
 use super::info::AsgiInfo;
 use super::message::SentMessage;
 use super::order::{self, Step};
-use crate::error::HandlerError;
+use crate::error::{HandlerError, LifespanFailure};
 use crate::python::awaitable::{Awaitable, Progress, Resume};
+use crate::python::exception;
 
 // ---------------------------------------------------------------------------- scope
 
@@ -237,15 +238,19 @@ impl Lifespan {
         };
         // Told without the lock: it may start requests.
         let result = match message {
-            LifespanSendMessage::StartupFailed(message) => Err(HandlerError::Startup(message)),
-            LifespanSendMessage::ShutdownFailed(message) => Err(HandlerError::Shutdown(message)),
+            LifespanSendMessage::StartupFailed(message) => {
+                Err(HandlerError::Startup(LifespanFailure::Told(message)))
+            }
+            LifespanSendMessage::ShutdownFailed(message) => {
+                Err(HandlerError::Shutdown(LifespanFailure::Told(message)))
+            }
             _ => Ok(()),
         };
         if let Err(error @ HandlerError::Shutdown(_)) = &result
             && stopped.is_empty()
         {
             // Nobody has asked for it: the application has failed while it served.
-            crate::python::exception::log_message(py, &error.to_string());
+            exception::log_message(py, &error.to_string());
         }
         for tell in started.into_iter().chain(stopped) {
             tell(py, result.clone());
@@ -264,12 +269,12 @@ impl Lifespan {
             let order = std::mem::replace(&mut state.order, order::Lifespan::Done);
             (order, has_begun && !state.strayed, state.started.take(), std::mem::take(&mut state.stopped))
         };
+        let described = |error| LifespanFailure::Raised(exception::describe(py, error));
         let startup = match &raised {
-            Some(error) if self.required || is_own_failure => {
-                Err(HandlerError::Startup(crate::python::exception::describe(py, error).traceback))
-            }
+            Some(error) if self.required || is_own_failure => Err(HandlerError::Startup(described(error))),
             None if self.required => {
-                Err(HandlerError::Startup("it returned before `lifespan.startup.complete`".to_owned()))
+                let what = "it returned before `lifespan.startup.complete`".to_owned();
+                Err(HandlerError::Startup(LifespanFailure::Told(what)))
             }
             _ => Ok(()),
         };
@@ -279,12 +284,10 @@ impl Lifespan {
         } else if let Some(error) = &raised
             && order == order::Lifespan::Running
         {
-            crate::python::exception::log(py, "exception in the lifespan of an ASGI application", error);
+            exception::log(py, "exception in the lifespan of an ASGI application", error);
         }
         let shutdown = match &raised {
-            Some(error) if order == order::Lifespan::Running => {
-                Err(HandlerError::Shutdown(crate::python::exception::describe(py, error).to_string()))
-            }
+            Some(error) if order == order::Lifespan::Running => Err(HandlerError::Shutdown(described(error))),
             _ => Ok(()),
         };
         for tell in stopped {

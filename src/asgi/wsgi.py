@@ -131,6 +131,7 @@ class _Application:
         environ["wsgi.errors"] = sys.stderr
         environ["wsgi.multiprocess"] = False
         _set_path(environ)
+        _set_cookie(environ)
         head = _Head(start_response, request)
         return _Parts(self._application(environ, head), head, request)
 
@@ -142,6 +143,13 @@ def _set_path(environ):
         path = urllib.parse.unquote_to_bytes(raw_path).decode("latin-1")
         if path.startswith(environ["SCRIPT_NAME"]):
             environ["PATH_INFO"] = path[len(environ["SCRIPT_NAME"]) :]
+
+
+def _set_cookie(environ):
+    """Several fields are one with semicolons (RFC 9113, 8.2.3); a2wsgi joins them as any other, with commas."""
+    fields = [value for name, value in environ["asgi.scope"]["headers"] if name == b"cookie"]
+    if len(fields) > 1:
+        environ["HTTP_COOKIE"] = b"; ".join(fields).decode("latin-1")
 
 
 # asyncio itself holds tasks weakly.

@@ -1,5 +1,5 @@
 // As api.ts: code of users of the published package's version 2, with its names of types. What it had and this
-// one has not is left out: rewriters, `log`, options that may be null.
+// one has not is left out: rewriters, conditions.
 
 import { Headers, Python, Request, Response } from '@platformatic/python-node'
 import type {
@@ -19,10 +19,11 @@ const settings: PythonOptions = { docroot: '.', appTarget: target }
 const value: HeaderMapValue = ['text/html', 'text/plain']
 const map: HeaderMap = { accept: value }
 const asked: RequestOptions = { method: 'POST', url: '/', headers: new Headers(map), body: Buffer.from('a'), socket, docroot: '.' }
-const answered: ResponseOptions = { status: 200, headers: map, body: Buffer.from('a'), exception: 'a' }
+const answered: ResponseOptions = { status: 200, headers: map, body: Buffer.from('a'), exception: 'a', log: Buffer.from('a') }
 
 export class Application {
   readonly #python: PythonHandler = new Python(settings)
+  readonly #default: PythonHandler = new Python(null)
 
   async call (signal?: AbortSignal | null): Promise<string> {
     const request = new Request(asked)
@@ -33,7 +34,7 @@ export class Application {
   }
 
   async read (): Promise<number> {
-    const response = await this.#python.handleStream(new Request({ url: '/' })) as Response
+    const response = await this.#default.handleStream(new Request({ url: '/' })) as Response
     let length = 0
     for (let chunk = await response.next(); chunk !== null; chunk = await response.next()) length += chunk.length
     return length + new Response(answered).status
