@@ -2,11 +2,14 @@
 // process of its own.
 
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { after, test } from 'node:test'
-import { docroot, serve, timeout } from './fixtures.mjs'
+import { after, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { collect, docroot, serve, timeout } from './fixtures.mjs'
 import { runFixture } from './processes.mjs'
 
 const directory = mkdtempSync(path.join(tmpdir(), 'python-node-process-'))
@@ -78,4 +81,33 @@ test('a shutdown of a lifespan has most of shutdownTimeout', { timeout }, async 
 test('a shutdown that fails at the end of the process is told of', { timeout }, async () => {
   const { stderr } = await runFixture('lifespan.mjs', ['shutdown_failed', 'leave'])
   assert.match(stderr, /disk full/)
+})
+
+// Scenario: Node had written to the pipe, and so made it non-blocking. What did not fit was lost, or print raised.
+describe('what Python prints where Node writes as well', () => {
+  const print = (args, env) => spawn(process.execPath, [fileURLToPath(new URL('fixtures/printing.mjs', import.meta.url)), ...args],
+    { env: { ...process.env, PYTHONUNBUFFERED: '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+
+  for (const [what, env] of Object.entries({ 'as usual': {}, 'unbuffered': { PYTHONUNBUFFERED: '1' } })) {
+    test(`comes in whole lines, however late it is read, ${what}`, { timeout }, async () => {
+      const child = print([], env)
+      const ended = once(child, 'close')
+      const [first] = await once(child.stderr, 'data')
+      assert.equal(String(first), 'full\n')
+      const errors = collect(child.stderr)
+      const lines = String(await collect(child.stdout)).split('\n')
+      assert.equal(String(await errors), '')
+      assert.deepEqual(await ended, [0, null])
+      assert.deepEqual([lines.shift(), lines.pop()], ['from Node', ''])
+      assert.equal(lines.pop(), `printed ${lines.length - 1}`)
+      for (const [number, line] of lines.entries()) assert.match(line, new RegExp(`^${number} (x{100})+$`))
+    })
+  }
+
+  test('holds the end of the process up no longer than shutdownTimeout where nobody reads it', { timeout }, async () => {
+    const child = print(['exit'])
+    assert.deepEqual(await once(child, 'exit'), [3, null])
+    child.stdout.destroy()
+    child.stderr.destroy()
+  })
 })

@@ -144,7 +144,7 @@ fn start_named(executable: &str) -> Result<(), String> {
 }
 
 /// The first thing after the start, before any extension module is imported: lets extension modules
-/// bind to their own libraries before Node's (`RTLD_DEEPBIND`), and gives `print` whole lines.
+/// bind to their own libraries before Node's (`RTLD_DEEPBIND`), and gives Python streams that get on with Node's.
 ///
 /// # Errors
 /// A Python exception; none is expected.
@@ -154,14 +154,8 @@ pub(crate) fn settle_in(py: Python<'_>, dlopen_flags: Option<i32>) -> PyResult<(
         sys.call_method1("setdlopenflags", (flags,))?;
     }
     sys.setattr("argv", vec![""])?;
-    for name in ["stdout", "stderr"] {
-        let stream = sys.getattr(name)?;
-        // None under some embedders, and an application may have replaced it by a `.pth` file.
-        if stream.hasattr("reconfigure")? {
-            let options = pyo3::types::PyDict::new(py);
-            options.set_item("line_buffering", true)?;
-            stream.call_method("reconfigure", (), Some(&options))?;
-        }
-    }
+    let streams = CString::new(include_str!("streams.py"))?;
+    PyModule::from_code(py, &streams, c"python_node/streams.py", c"_python_node_streams")?
+        .call_method0("settle_in")?;
     Ok(())
 }
