@@ -457,8 +457,8 @@ function whereToFind ({ python, docroot }) {
 function open (options, find) {
   const interpreter = find(whereToFind(options))
   const native = loadNative(interpreter, { deepbind: options.deepbind })
-  // One process has one Python: where nothing asks for another, the one that runs is taken.
-  const { executable, library } = (interpreter.source === 'PATH' && native.startedInterpreter()) || interpreter
+  // One process has one Python: where no other was asked for, the one that runs is taken, by the name it runs under.
+  const { executable, library } = native.startedInterpreter() ?? interpreter
   Environment.of(native)
   let handle
   try {

@@ -148,8 +148,8 @@ function readOptions (given) {
     /**
      * The interpreter: an executable, a venv's folder, or the name of a command on PATH.
      *
-     * Default: the first of `VIRTUAL_ENV`, `CONDA_PREFIX`, `.venv` in the docroot or its parent, `python3` and
-     * `python` on PATH. One process runs one interpreter; another one: `ERR_PYTHON_INTERPRETER_CONFLICT`.
+     * Default: the first of `VIRTUAL_ENV`, `CONDA_PREFIX`, `.venv` in the docroot or its parent, the one that runs,
+     * `python3` and `python` on PATH. One process runs one interpreter; another one: `ERR_PYTHON_INTERPRETER_CONFLICT`.
      */
     python: text(options, 'python', undefined),
     /**

@@ -726,6 +726,12 @@ async def app(scope, receive, send):
     assert.deepEqual(startTwo(first, path.join(dir, 'nowhere')), Array(4).fill(executable))
   })
 
+  test('it may be asked for by another name', LIMIT, () => {
+    const folder = another()
+    const python = path.join(folder, 'python')
+    assert.deepEqual(startTwo(python, '/nowhere', 'main', { python: path.join(folder, 'python3') }), Array(4).fill(python))
+  })
+
   test('it is a conflict where the other one is asked for', LIMIT, () => {
     const python = path.join(another(), 'python')
     assert.deepEqual(startTwo(first, '/nowhere', 'main', { python }), Array(4).fill('ERR_PYTHON_INTERPRETER_CONFLICT'))
