@@ -156,8 +156,8 @@ export interface WebSocketAttachment {
 /**
  * Serves the WebSockets of a server with the handler's application, by the package `ws`: `npm install ws`.
  *
- * The application decides before the client is answered: an accept with its subprotocol and headers, a refusal (403),
- * or a response of its own. Messages are held back in both directions while the other side does not take them.
+ * The application decides before the client is answered: an accept with its subprotocol and headers (without those that
+ * are the connection's or the handshake's), a refusal (403), or a response of its own. Messages are held back in both directions while the other side does not take them.
  *
  * Several handlers on one server: each with its `path`; one without serves the rest. A path that nobody serves is a 404,
  * an upgrade to another protocol is served as the request it also is, unless the server has 'upgrade' listeners of
@@ -167,7 +167,7 @@ export interface WebSocketAttachment {
  *
  * | failure | the client gets |
  * | --- | --- |
- * | malformed handshake, one with a body, one of HTTP/1.0 | 400; 426 for another version |
+ * | malformed handshake or offer in it, one with a body, one of HTTP/1.0 | 400; 426 for another version |
  * | the application failed before the accept | the status of {@link createRequestListener}'s table |
  * | it failed after the accept | 1011 |
  * | its refusal is shorter or longer than its `content-length` | the connection is cut (`ERR_PYTHON_CONTENT_LENGTH_MISMATCH`) |

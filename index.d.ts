@@ -147,7 +147,7 @@ export declare class PythonHandler {
    * @param target A url, a `Request`, or the fields of one, with or without `websocket: true`.
    * @param options Or `protocols` alone, as the standard's class takes them.
    * @throws {PythonHandlerError} `ERR_PYTHON_CLOSED`, `ERR_PYTHON_INVALID_ARGUMENT`, `ERR_PYTHON_INVALID_URL`,
-   *   `ERR_PYTHON_INVALID_HEADER`
+   *   `ERR_PYTHON_INVALID_HEADER`, `ERR_PYTHON_HEADERS_TOO_LARGE`, `ERR_PYTHON_OVERLOADED`
    *
    * @example
    * ```js
@@ -313,14 +313,15 @@ export interface PythonHandlerOptions {
 
   /**
    * Milliseconds in which a stream has to give or take a part; then `ERR_PYTHON_IDLE_TIMEOUT`, and the application's
-   * task is cancelled.
+   * task is cancelled. Does not apply to WebSockets.
    *
    * 0 to 2147483647; 0 and `Infinity`: no limit. Default: 0.
    */
   idleTimeout?: number | undefined
 
   /**
-   * Milliseconds between a disconnect and the cancellation of the application's task.
+   * Milliseconds between a disconnect and the cancellation of the application's task. Those of a WebSocket count from the
+   * last message that the application took, or from its `websocket.disconnect`: what was sent before the close may be read.
    *
    * 0 to 2147483647; 0: at once. Default: 1000.
    */
@@ -332,7 +333,10 @@ export interface PythonHandlerOptions {
    */
   stuckThreshold?: number | undefined
 
-  /** Requests that the application works on at a time, 1 or more, or `Infinity`; more wait. Default: 10000. */
+  /**
+   * Requests that the application works on at a time, 1 or more, or `Infinity`; more wait. An open WebSocket is one of them.
+   * Default: 10000.
+   */
   maxInFlight?: number | undefined
 
   /** Requests that may wait, or `Infinity`; to one more, `ERR_PYTHON_OVERLOADED`. Default: 10000. */
@@ -693,7 +697,7 @@ export declare class Response {
   /** Header fields that came after the body; null before its end, and where there were none. */
   get trailers (): Headers | null
 
-  /** How the application closed a WebSocket; null where it has not. */
+  /** How a WebSocket was closed, by the application or the caller; null before, and where it broke off. */
   get closed (): { code: number, reason: string } | null
 
   /** What broke the body off: Python's traceback, or the message of the error. Null otherwise. */
@@ -782,14 +786,15 @@ export interface PythonWebSocket extends EventTarget, AsyncIterable<string | Buf
   readonly extensions: string
   /** The headers that the application accepted with; null before. */
   readonly headers: Headers | null
-  /** Bytes sent since the application's side was full; 0 once it has room again. */
+  /** Bytes sent while the call waits for room, or since the application's side was full; 0 once it has room again. */
   readonly bufferedAmount: number
   /** What binary messages are to listeners; another value is ignored. Default: `'nodebuffer'`. */
   binaryType: 'nodebuffer' | 'arraybuffer' | 'blob'
 
   /**
    * Sends a message: a string as text, anything else binary. Those after a `Blob` wait until it is read, and so does
-   * `close()`. After `close()` it is dropped. Other primitives are sent as their text.
+   * `close()`. Before the accept it is kept for the application, where the standard throws; after `close()` it is dropped.
+   * Other primitives are sent as their text.
    *
    * @throws {PythonHandlerError} `ERR_PYTHON_INVALID_ARGUMENT` for another object, or a buffer that is detached
    * @throws {TypeError} for a symbol

@@ -31,7 +31,7 @@ const GOING_AWAY = 1001
 const TOO_LARGE = 1009
 
 /** A response that nobody holds any more is not read on either. */
-const abandoned = new FinalizationRegistry(call => call.cancel())
+const abandoned = new FinalizationRegistry(call => call.abandon())
 
 /** What a message counts besides its bytes: that of src/exchange/mod.rs. */
 const MESSAGE_COST = 64
@@ -72,6 +72,10 @@ class Call {
   #trace = null
   #resource = null
   #closing = null
+  /** What is written while it waits for room. */
+  #early = null
+  /** The request, as long as somebody holds it, who may write to it. */
+  #writer = null
   deadline = 0
 
   /**
@@ -108,6 +112,7 @@ class Call {
       this.#streamed = streamed
       const crossing = cross(request, streamed)
       service.limits.check(crossing)
+      this.#isWebSocket = crossing.isWebSocket
       if (crossing.source !== null) this.#take(crossing.source)
       service.admit(this, crossing)
     } catch (error) {
@@ -145,7 +150,6 @@ class Call {
     const streamed = this.#streamed
     const options = this.#options
     const { head, count, body, more, extra, isWebSocket } = crossing
-    this.#isWebSocket = isWebSocket
     const mode = isWebSocket ? WEB_SOCKET : streamed ? STREAM : BUFFERED
     const capabilities = options === NO_OPTIONS
       ? (streamed ? notices.OF_STREAM : notices.OF_BUFFERED)
@@ -167,7 +171,18 @@ class Call {
       if (options.bodyOnDemand === true) (this.#upload ??= new Upload()).hasRoom = false
       pump(this.#source, this)
     }
-    if (this.#source === null && request instanceof Request && (more || isWebSocket)) Request.attach(request, this)
+    if (this.#source === null && request instanceof Request && (more || isWebSocket)) {
+      this.#writer = new WeakRef(request)
+      Request.attach(request, this)
+    }
+    if (this.#early !== null) this.#writeEarly()
+  }
+
+  #writeEarly () {
+    const early = this.#early
+    this.#early = null
+    for (const { bytes, text } of early) this.write(bytes, text).catch(ignore)
+    if (this.hasRoom) this.drained()
   }
 
   /** A call that waited begins, in its caller's async context. */
@@ -367,6 +382,13 @@ class Call {
     this.#giveUp('aborted')
   }
 
+  /** Nobody holds the response any more. Whoever holds the request may be writing still. */
+  abandon () {
+    const request = this.#state === BEGUN ? this.#writer?.deref() : undefined
+    if (request === undefined) this.cancel()
+    else abandoned.register(request, this, this)
+  }
+
   /** The time for a response, or for its next part, is over. */
   expire () {
     if (this.#state === OVER) return
@@ -401,6 +423,11 @@ class Call {
     const upload = this.#upload ??= new Upload()
     if (this.#isWebSocket) {
       if (chunk.length > limits.maxMessageSize) return this.#refuseMessage(limits.messageTooLarge())
+      if (this.#state === WAITING) {
+        // A copy: the caller may use its buffer again.
+        ;(this.#early ??= []).push({ bytes: Buffer.from(chunk), text })
+        return upload.wait()
+      }
     } else if (upload.length + chunk.length > limits.maxBodySize) {
       const error = limits.bodyTooLarge()
       this.failUpload(error)
@@ -422,7 +449,7 @@ class Call {
 
   /** Whether the application's side has room. */
   get hasRoom () {
-    return this.#upload === null || this.#upload.hasRoom
+    return this.#state !== WAITING && (this.#upload === null || this.#upload.hasRoom)
   }
 
   /** @returns {Promise<void>} when the application's side has room again, or wants nothing more */
@@ -464,7 +491,7 @@ class Call {
 
   #alive () {
     const { idleDeadlines } = this.#service
-    if (idleDeadlines !== undefined && this.#settled && this.#reader !== null && this.#state === BEGUN) idleDeadlines.renew(this)
+    if (idleDeadlines !== undefined && this.#settled && this.#isStream && this.#state === BEGUN) idleDeadlines.renew(this)
   }
 
   /** No event is wanted any more. `now`: the application's task has had its time. */
@@ -487,7 +514,7 @@ class Call {
     // What was still to be written is wanted by nobody: whoever writes may go on.
     this.#upload?.free()
     this.#source?.release(error)
-    this.#request = this.#crossing = null
+    this.#request = this.#crossing = this.#early = null
     this.#trace?.end(error)
     if (hadBegun) {
       if (this.#isWebSocket) service.sockets--
@@ -520,6 +547,9 @@ class Call {
     return true
   }
 }
+
+/** The call ends by it, and tells. */
+function ignore () {}
 
 /** @returns {number | null} what a content-length says, if it says a length */
 function toLength (text) {

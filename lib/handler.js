@@ -268,7 +268,7 @@ class PythonHandler {
    * @param target A url, a `Request`, or the fields of one, with or without `websocket: true`.
    * @param options Or `protocols` alone, as the standard's class takes them.
    * @throws {PythonHandlerError} `ERR_PYTHON_CLOSED`, `ERR_PYTHON_INVALID_ARGUMENT`, `ERR_PYTHON_INVALID_URL`,
-   *   `ERR_PYTHON_INVALID_HEADER`
+   *   `ERR_PYTHON_INVALID_HEADER`, `ERR_PYTHON_HEADERS_TOO_LARGE`, `ERR_PYTHON_OVERLOADED`
    *
    * @example
    * ```js
@@ -348,6 +348,7 @@ class PythonHandler {
   async #close (timeout) {
     const service = this.#service
     const deadline = performance.now() + timeout
+    service.isClosing = true
     for (const call of service.calls()) call.goAway()
     // The last tenth is the application's own shutdown's.
     await within(timeout * 9 / 10, service.idle())

@@ -202,13 +202,14 @@ function readOptions (given) {
     responseTimeout: duration(options, 'responseTimeout', 30_000),
     /**
      * Milliseconds in which a stream has to give or take a part; then `ERR_PYTHON_IDLE_TIMEOUT`, and the application's
-     * task is cancelled.
+     * task is cancelled. Does not apply to WebSockets.
      *
      * 0 to 2147483647; 0 and `Infinity`: no limit. Default: 0.
      */
     idleTimeout: duration(options, 'idleTimeout', 0),
     /**
-     * Milliseconds between a disconnect and the cancellation of the application's task.
+     * Milliseconds between a disconnect and the cancellation of the application's task. Those of a WebSocket count from the
+     * last message that the application took, or from its `websocket.disconnect`: what was sent before the close may be read.
      *
      * 0 to 2147483647; 0: at once. Default: 1000.
      */
@@ -226,7 +227,10 @@ function readOptions (given) {
      * warning with code `PYTHON_STUCK` and Python's stack. 0 to 2147483647; 0 and `Infinity`: never. Default: 5000.
      */
     stuckThreshold: duration(options, 'stuckThreshold', 5_000),
-    /** Requests that the application works on at a time, 1 or more, or `Infinity`; more wait. Default: 10000. */
+    /**
+     * Requests that the application works on at a time, 1 or more, or `Infinity`; more wait. An open WebSocket is one of them.
+     * Default: 10000.
+     */
     maxInFlight: amount(options, 'maxInFlight', 10_000, 1),
     /** Requests that may wait, or `Infinity`; to one more, `ERR_PYTHON_OVERLOADED`. Default: 10000. */
     maxQueued: amount(options, 'maxQueued', 10_000),

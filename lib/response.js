@@ -146,7 +146,7 @@ class Response {
     return this.#trailers
   }
 
-  /** How the application closed a WebSocket; null where it has not. */
+  /** How a WebSocket was closed, by the application or the caller; null before, and where it broke off. */
   get closed () {
     return this.#closed
   }

@@ -21,6 +21,8 @@ class Service {
   /** Open response streams and WebSockets. */
   streams = 0
   sockets = 0
+  /** Whether the handler takes no more calls. */
+  isClosing = false
   bytesSent = 0
   bytesReceived = 0
 
@@ -47,6 +49,7 @@ class Service {
 
   /** Lets a call begin now, or when another ends. */
   admit (call, crossing) {
+    if (this.isClosing) throw new PythonHandlerError('ERR_PYTHON_CLOSED', 'the handler is closed')
     if (this.#inFlight < this.#maxInFlight) {
       call.begin(crossing)
     } else if (this.#queue.size < this.#maxQueued) {

@@ -73,8 +73,9 @@ class PythonWebSocket extends EventTarget {
   #isEnding = false
   /** Whether an event was told in this turn. Whoever waited for it has the turn to ask for the next. */
   #isBusy = false
-  /** What a loop over the messages ends with. */
-  #error = null
+  /** Whether a loop over the messages ends with an error, and with which: any value. */
+  #hasFailed = false
+  #error = undefined
   #closing = null
   #resource = new AsyncResource('PythonWebSocket')
 
@@ -113,7 +114,7 @@ class PythonWebSocket extends EventTarget {
   get extensions () { return '' }
   /** The headers that the application accepted with; null before. */
   get headers () { return this.#headers }
-  /** Bytes sent since the application's side was full; 0 once it has room again. */
+  /** Bytes sent while the call waits for room, or since the application's side was full; 0 once it has room again. */
   get bufferedAmount () { return this.#buffered + this.#unsentLength }
 
   /** What binary messages are to listeners; another value is ignored. Default: `'nodebuffer'`. */
@@ -125,7 +126,8 @@ class PythonWebSocket extends EventTarget {
 
   /**
    * Sends a message: a string as text, anything else binary. Those after a `Blob` wait until it is read, and so does
-   * `close()`. After `close()` it is dropped. Other primitives are sent as their text.
+   * `close()`. Before the accept it is kept for the application, where the standard throws; after `close()` it is dropped.
+   * Other primitives are sent as their text.
    *
    * @throws {PythonHandlerError} `ERR_PYTHON_INVALID_ARGUMENT` for another object, or a buffer that is detached
    * @throws {TypeError} for a symbol
@@ -288,6 +290,7 @@ class PythonWebSocket extends EventTarget {
 
   /** A loop over the messages fails with what the application or the signal broke it off with. */
   #fail (error) {
+    this.#hasFailed = true
     this.#error = error
     this.#tellError(error)
   }
@@ -306,8 +309,8 @@ class PythonWebSocket extends EventTarget {
   #settleClosed () {
     this.#readyState = CLOSED
     for (const { resolve, reject } of this.#waiting.splice(0)) {
-      if (this.#error === null) resolve(null)
-      else reject(this.#error)
+      if (this.#hasFailed) reject(this.#error)
+      else resolve(null)
     }
   }
 
@@ -348,30 +351,39 @@ class PythonWebSocket extends EventTarget {
     this.#resource.runInAsyncScope(this.dispatchEvent, this, event)
   }
 
+  /** As event handlers of HTML: a listener of its own, whose place another handler takes over. */
   #setHandler (type, handler) {
-    const earlier = this.#handlers.get(type)
-    if (earlier !== undefined) this.removeEventListener(type, earlier)
-    this.#handlers.delete(type)
-    if (typeof handler === 'function') {
-      this.#handlers.set(type, handler)
-      this.addEventListener(type, handler)
+    const kept = this.#handlers.get(type)
+    if (typeof handler !== 'function') {
+      if (kept !== undefined) this.removeEventListener(type, kept.listener)
+      this.#handlers.delete(type)
+    } else if (kept !== undefined) {
+      kept.handler = handler
+    } else {
+      const added = { handler, listener: event => added.handler.call(this, event) }
+      this.#handlers.set(type, added)
+      this.addEventListener(type, added.listener)
     }
   }
 
-  get onopen () { return this.#handlers.get('open') ?? null }
+  #handlerOf (type) {
+    return this.#handlers.get(type)?.handler ?? null
+  }
+
+  get onopen () { return this.#handlerOf('open') }
   set onopen (handler) { this.#setHandler('open', handler) }
-  get onmessage () { return this.#handlers.get('message') ?? null }
+  get onmessage () { return this.#handlerOf('message') }
   set onmessage (handler) { this.#setHandler('message', handler) }
-  get onerror () { return this.#handlers.get('error') ?? null }
+  get onerror () { return this.#handlerOf('error') }
   set onerror (handler) { this.#setHandler('error', handler) }
-  get onclose () { return this.#handlers.get('close') ?? null }
+  get onclose () { return this.#handlerOf('close') }
   set onclose (handler) { this.#setHandler('close', handler) }
 
   // ---------------------------------------------------------------------- iteration
 
   #next () {
     if (this.#messages.length > 0) return Promise.resolve(this.#take())
-    if (this.#error !== null) return Promise.reject(this.#error)
+    if (this.#hasFailed) return Promise.reject(this.#error)
     if (this.#readyState >= CLOSING) return Promise.resolve(null)
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }

@@ -84,6 +84,37 @@ describe('a connection', () => {
     assert.deepEqual(seen, ['opened', 'message', 'close'])
   })
 
+  test('calls a handler beside the same function as a listener, and one that replaces it in its place', { timeout }, async () => {
+    const socket = echo()
+    const seen = []
+    const both = function (event) { seen.push(`${event.data} both ${this === socket}`) }
+    socket.addEventListener('message', both)
+    socket.onmessage = both
+    socket.addEventListener('message', ({ data }) => { seen.push(`${data} listener`) })
+    await once(socket, 'open')
+    const sendAndSee = async (data, set) => {
+      socket.onmessage = set
+      socket.send(data)
+      await once(socket, 'message')
+      await turns(1)
+      return seen.splice(0)
+    }
+    assert.deepEqual(await sendAndSee('a', both), ['a both true', 'a both true', 'a listener'])
+    assert.deepEqual(await sendAndSee('b', ({ data }) => { seen.push(`${data} new`) }), ['b both true', 'b new', 'b listener'])
+    assert.deepEqual(await sendAndSee('c', null), ['c both true', 'c listener'])
+    assert.deepEqual(await sendAndSee('d', ({ data }) => { seen.push(`${data} new`) }), ['d both true', 'd listener', 'd new'])
+    socket.close()
+  })
+
+  test('that finds no room throws ERR_PYTHON_OVERLOADED', { timeout }, async t => {
+    const own = serve('script:app', { responseTimeout: 0, maxInFlight: 1, maxQueued: 0 })
+    t.after(() => own.close({ timeout: 1000 }))
+    const socket = own.connect(script(...accept(), ['echo', unique('end')]))
+    await once(socket, 'open')
+    assert.throws(() => own.connect(script(...accept())), failure('ERR_PYTHON_OVERLOADED'))
+    socket.close()
+  })
+
   for (const [what, target] of [
     ['a path', url => url],
     ['a ws url', url => `ws://example.com${url}`],
@@ -329,6 +360,43 @@ describe('messages', () => {
     socket.send('early')
     assert.equal((await once(socket, 'message')).data, 'early')
     socket.close()
+  })
+
+  // Scenario: those that were sent while the call waited for room were lost, and did not count as buffered.
+  test('sent while the call waits for maxInFlight wait for it, as they were', { timeout }, async t => {
+    const own = serve('script:app', { responseTimeout: 0, maxInFlight: 1 })
+    t.after(() => own.close({ timeout: 1000 }))
+    const [go, end] = [unique('go'), unique('end')]
+    const first = own.handleRequest({ url: script(['released', go], start(), body()) })
+    const socket = own.connect(script(...accept(), ['echo', end]))
+    const received = []
+    socket.onmessage = ({ data }) => received.push(data)
+    const reused = Buffer.from('two')
+    socket.send('one')
+    socket.send(reused)
+    reused.fill('x')
+    assert.equal(socket.bufferedAmount, 6)
+    await release(go)
+    await first
+    while (received.length < 2) await once(socket, 'message')
+    assert.deepEqual(received, ['one', Buffer.from('two')])
+    assert.equal(socket.bufferedAmount, 0)
+    assert.equal(own.stats().bytesSent, 6)
+    socket.close()
+    await noted(end)
+  })
+
+  test('above maxMessageSize fail a connection that waits for maxInFlight too', { timeout }, async t => {
+    const own = serve('script:app', { responseTimeout: 0, maxInFlight: 1, maxMessageSize: 10 })
+    t.after(() => own.close({ timeout: 1000 }))
+    const go = unique('go')
+    const first = own.handleRequest({ url: script(['released', go], start(), body()) })
+    const socket = own.connect(script(...accept()))
+    const failed = once(socket, 'error')
+    socket.send('x'.repeat(11))
+    assert.equal((await failed).error.code, 'ERR_PYTHON_MESSAGE_TOO_LARGE')
+    await release(go)
+    await first
   })
 
   test('sent after the close go nowhere, and count as buffered', { timeout }, async () => {
@@ -686,6 +754,21 @@ describe('iteration', () => {
     }
     assert.deepEqual(received, ['0', '1', '2', '3', '4'])
   })
+
+  // Scenario: null was taken for no error.
+  for (const reason of [null, 0, '', new RangeError('enough')]) {
+    test(`rejects with the reason of an abort: ${reason}`, { timeout }, async () => {
+      const controller = new AbortController()
+      const socket = echo(unique('end'), { signal: controller.signal })
+      await once(socket, 'open')
+      const waiting = socket[Symbol.asyncIterator]().next()
+      const closed = once(socket, 'close')
+      controller.abort(reason)
+      await assert.rejects(waiting, error => error === reason || assert.fail(String(error)))
+      await closed
+      await assert.rejects(socket[Symbol.asyncIterator]().next(), error => error === reason || assert.fail(String(error)))
+    })
+  }
 
   test('that is left closes the connection with 1000', { timeout }, async () => {
     const name = unique('end')

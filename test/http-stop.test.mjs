@@ -291,6 +291,30 @@ test('WebSockets are closed with 1001', { timeout }, async t => {
   assert.deepEqual(errors, [])
 })
 
+// Scenario: to the application the client is gone with its close frame; what it has yet to read was cut off.
+test('a WebSocket that its client has closed ends in good order', { timeout }, async t => {
+  const { handler, server, port } = await listen(t)
+  const sent = unique('sent')
+  const message = { type: 'websocket.send', bytes: { $zeros: 64 * 1024 } }
+  const url = `ws://127.0.0.1:${port}${script(...accept(), ['repeat', 1000, sent, message])}`
+  const client = new WebSocket(url, { perMessageDeflate: false })
+  await once(client, 'open')
+  const closed = once(client, 'close')
+  client.pause()
+  await noted(sent)
+  for (let last = -1; last !== await notedSoFar(sent);) {
+    last = await notedSoFar(sent)
+    await turns(50)
+  }
+  client.close(4000)
+  while (handler.stats().openSockets > 0) await turns(1)
+  const stopped = stopGracefully(server, handler, { timeout: AMPLE })
+  await turns(50)
+  client.resume()
+  assert.equal((await closed)[0], 4000)
+  await stopped
+})
+
 test('a WebSocket whose client does not answer is cut', { timeout }, async t => {
   const { handler, server, port } = await listen(t)
   const name = unique('end')

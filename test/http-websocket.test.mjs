@@ -10,6 +10,7 @@ import net from 'node:net'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { inspect, promisify } from 'node:util'
+import { Worker } from 'node:worker_threads'
 import { constants, deflateRawSync } from 'node:zlib'
 import { WebSocket as UndiciWebSocket } from 'undici'
 import { WebSocket } from 'ws'
@@ -81,6 +82,23 @@ function frame (opcode, content) {
   return Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length]), mask, masked])
 }
 
+/** One compressed message of a client that keeps no context. */
+function deflated (content) {
+  return frame(0x41, deflateRawSync(content, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4))
+}
+
+const DEFLATE = { 'Sec-WebSocket-Extensions': 'permessage-deflate; client_no_context_takeover' }
+
+/** Waits until what is counted under `name` no longer grows. */
+async function settled (name) {
+  let last = -1
+  for (let now = await notedSoFar(name); now !== last; now = await notedSoFar(name)) {
+    last = now
+    await turns(50)
+  }
+  return last
+}
+
 /** A socket to write bytes to. `all`: what came until the server closed. */
 function raw (port) {
   const socket = net.connect(port, '127.0.0.1')
@@ -136,6 +154,45 @@ describe('the handshake', () => {
     assert.deepEqual(lines.slice(-4).filter(([name]) => !name.startsWith('Sec-')), [['x-b', '1'], ['set-cookie', 'a=\xff'], ['set-cookie', 'b']])
   })
 
+  test('leaves out what an accept says of the connection and of the handshake', { timeout }, async t => {
+    const { url } = await listen(t)
+    const own = [
+      ['sec-websocket-accept', 'x'], ['sec-websocket-extensions', 'permessage-deflate'], ['upgrade', 'h2c'], ['connection', 'close'],
+      ['keep-alive', 'timeout=5'], ['transfer-encoding', 'chunked'], ['content-length', '5'], ['x-kept', 'yes']
+    ]
+    const client = connect(url(...accept({ headers: own.map(pair => pair.map(bytes)) }), text('first'), close()), [], { perMessageDeflate: false })
+    const { rawHeaders } = await client.upgraded
+    const names = rawHeaders.filter((_, index) => index % 2 === 0).map(name => name.toLowerCase())
+    assert.deepEqual(names, ['upgrade', 'connection', 'sec-websocket-accept', 'x-kept'])
+    assert.deepEqual(await client.closed, [1000, ''])
+    assert.deepEqual(client.messages, ['first'])
+  })
+
+  // Scenario: so many arguments are a RangeError, which ended the process.
+  test('with 200000 headers of the application ends no more than the connection', { timeout }, async t => {
+    const own = serve('websocket:accept_with_many_headers', { responseTimeout: 0 })
+    t.after(() => own.close({ timeout: 1000 }))
+    const { port } = await listen(t, { handler: own })
+    const client = raw(port)
+    client.write(handshake('/'))
+    await client.until('\r\n\r\n')
+    assert.match(String(client.received().subarray(0, 20)), /^HTTP\/1.1 101 /)
+    client.destroy()
+    assert.equal((await noted('accept_with_many_headers')).code, 1006)
+  })
+
+  test('that fails after the accept is a 500, a disconnect with 1006, and reported', { timeout }, async t => {
+    class Failing {
+      constructor () { throw new RangeError('no room') }
+    }
+    const { url, errors } = await listen(t, { WebSocket: Failing })
+    const name = unique('end')
+    const client = connect(url(...accept(), ['receive', name]))
+    assert.equal((await client.refused).status, 500)
+    assert.deepEqual(await noted(name), disconnect(1006))
+    assert.deepEqual(errors.map(error => error.message), ['no room'])
+  })
+
   for (const [what, options, extension] of [
     ['permessage-deflate', {}, 'permessage-deflate'],
     ['no compression for a client without', {}, ''],
@@ -163,7 +220,11 @@ describe('the handshake', () => {
     ['with contradictory framing', { 'Content-Length': '0', 'content-length': 'x' }, 'GET', 400],
     ['with a body', { 'Content-Length': '3' }, 'GET', 400],
     ['with a chunked body', { 'Transfer-Encoding': 'chunked' }, 'GET', 400],
-    ['of HTTP/1.0', {}, 'GET', 400, '1.0']
+    ['of HTTP/1.0', {}, 'GET', 400, '1.0'],
+    ['that offers a subprotocol twice', { 'Sec-WebSocket-Protocol': 'chat, chat' }, 'GET', 400],
+    ['that offers an empty subprotocol', { 'Sec-WebSocket-Protocol': 'chat,' }, 'GET', 400],
+    ['that offers a subprotocol which is no token', { 'Sec-WebSocket-Protocol': 'chat, super chat' }, 'GET', 400],
+    ['with a malformed offer of extensions', { 'Sec-WebSocket-Extensions': ';;' }, 'GET', 400]
   ]) {
     test(`${what} is refused, and the application not asked`, { timeout }, async t => {
       const { port } = await listen(t)
@@ -237,6 +298,37 @@ describe('messages', () => {
     await client.until('101')
     client.destroy()
   })
+
+  // Scenario: more than what is kept before the accept stopped the connection, which nobody started again.
+  test('of 64 KiB and more that came before the accept follow it', { timeout }, async t => {
+    const { port, sockets } = await listen(t)
+    const [asked, go, seen] = [unique('asked'), unique('go'), unique('seen')]
+    const client = raw(port)
+    client.write(handshake(script(['receive'], ['note', asked], ['released', go], ['send', { type: 'websocket.accept' }], ['swallow', seen], ['note', `${seen}.all`])))
+    await noted(asked)
+    const [socket] = sockets
+    client.write(Buffer.concat(Array.from({ length: 1000 }, () => frame(2, Buffer.alloc(125)))))
+    while (socket.bytesRead < 64 * 1024) await turns(1)
+    await release(go)
+    await client.until('HTTP/1.1 101 ')
+    client.write(frame(8, [3, 232]))
+    await noted(`${seen}.all`)
+    assert.equal(await notedSoFar(seen), 1000)
+  })
+
+  for (const [what, end] of [['close', [frame(8, [3, 232])]], ['end', []]]) {
+    // Scenario: `ws` is closing as soon as its client is, and what it decompressed after that was dropped.
+    test(`that are compressed come before the client's ${what}`, { timeout }, async t => {
+      const { port } = await listen(t)
+      const seen = unique('seen')
+      const client = raw(port)
+      client.write(handshake(script(...accept(), ['swallow', seen], ['note', `${seen}.all`]), DEFLATE))
+      await client.until('\r\n\r\n')
+      client.end(Buffer.concat([...Array.from({ length: 50 }, (_, index) => deflated(`message ${index}`)), ...end]))
+      await noted(`${seen}.all`)
+      assert.equal(await notedSoFar(seen), 50)
+    })
+  }
 
   test('of a client are held back while the application does not receive', { timeout }, async t => {
     const { url, sockets } = await listen(t)
@@ -350,9 +442,8 @@ test('chunks behind a fault of the client do not end the process', { timeout }, 
   client.write(handshake(script(...steps), { 'Sec-WebSocket-Extensions': 'permessage-deflate' }))
   await client.until('\r\n\r\n')
   const [socket] = sockets
-  const compressed = frame(0x41, deflateRawSync('a', { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4))
   // As they would come from the network while the first is decompressed.
-  for (const chunk of [compressed, frame(1, [0xff]), frame(1, 'more')]) socket.emit('data', chunk)
+  for (const chunk of [deflated('a'), frame(1, [0xff]), frame(1, 'more')]) socket.emit('data', chunk)
   await client.all
   assert.deepEqual(await noted(name), disconnect(1007))
 })
@@ -418,6 +509,39 @@ describe('a close', () => {
     client.terminate()
     assert.deepEqual(await noted(name), disconnect(1006))
     assert.deepEqual(errors, [])
+  })
+
+  // Scenario: the application was told when the connection had ended, up to 30 s later.
+  for (const [what, code, sent] of [
+    ['a close frame', 1000, frame(8, [3, 232])],
+    ['a frame that breaks the protocol', 1002, Buffer.from([0x81, 1, 0x61])]
+  ]) {
+    test(`by ${what} is told at once, though the client does not end its connection`, { timeout: 20_000 }, async t => {
+      const { port } = await listen(t, { closeTimeout: 2 ** 31 - 1 })
+      const name = unique('end')
+      const client = raw(port)
+      client.write(handshake(script(...accept(), ['receive', name], ['attempt', `${name}.send`, { type: 'websocket.send', text: 'late' }])))
+      await client.until('\r\n\r\n')
+      client.pause()
+      client.write(sent)
+      assert.deepEqual(await noted(name), disconnect(code))
+      assert.ok((await noted(`${name}.send`)).includes('OSError'))
+    })
+  }
+
+  test('of ours that the client does not answer holds the application back', { timeout }, async t => {
+    const { port, attachments: [attachment] } = await listen(t)
+    const [asked, go, sent] = [unique('asked'), unique('go'), unique('sent')]
+    const message = { type: 'websocket.send', bytes: { $zeros: 64 * 1024 } }
+    const client = raw(port)
+    client.write(handshake(script(...accept(), ['note', asked], ['released', go], ['repeat', 1000, sent, message])))
+    await client.until('\r\n\r\n')
+    await noted(asked)
+    attachment.close()
+    await client.until(Buffer.from([0x88, 2, 1001 >> 8, 1001 & 0xff]))
+    await release(go)
+    await noted(sent)
+    assert.ok(await settled(sent) < 100)
   })
 
   // Scenario: the WebSocket was paused, so neither the messages in its buffers nor its end were seen.
@@ -656,6 +780,36 @@ describe('keep-alive', () => {
     while (await notedSoFar(seen) < 100) await turns()
   })
 
+  // Scenario: the pongs had come, but were read after the next ping was due.
+  test('does not cut a client because this thread is busy', { timeout }, async t => {
+    const { url } = await listen(t, { pingInterval: 50 })
+    const end = unique('end')
+    const client = new Worker(new URL('fixtures/websocket-client.mjs', import.meta.url), { workerData: url(...accept(), ['echo', end]) })
+    t.after(() => client.terminate())
+    await once(client, 'message')
+    for (let round = 0; round < 10; round++) {
+      const until = performance.now() + 120
+      while (performance.now() < until);
+      await new Promise(setImmediate)
+    }
+    client.postMessage('close')
+    assert.deepEqual(await noted(end), disconnect(4000))
+  })
+
+  test('goes on where a server listens again', { timeout }, async t => {
+    const { server, url } = await listen(t, { pingInterval: 50 })
+    const path = url(...accept(), ['echo', unique('end')]).replace(/^.*?(?=\/script)/, '')
+    for (let round = 0; round < 2; round++) {
+      const client = connect(`ws://127.0.0.1:${server.address().port}${path}`)
+      await once(client, 'ping')
+      client.terminate()
+      server.close()
+      await once(server, 'close')
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+    }
+  })
+
   for (const pingInterval of [0, Infinity]) {
     test(`is off with pingInterval: ${pingInterval}`, { timeout }, async t => {
       const { url } = await listen(t, { pingInterval })
@@ -716,6 +870,22 @@ describe('which handler serves', () => {
     assert.equal((await client.refused).status, 418)
   })
 
+  for (const [what, answer] of [
+    ['answered', socket => socket.end('HTTP/1.1 401 Theirs\r\nContent-Length: 0\r\n\r\n')], ['cut', socket => socket.destroy()]
+  ]) {
+    test(`is nobody where a listener before has ${what} it`, { timeout }, async t => {
+      const { port, server, errors } = await listen(t)
+      server.prependListener('upgrade', (_req, socket) => answer(socket))
+      const name = unique('asked')
+      const client = raw(port)
+      client.write(handshake(script(['note', name])))
+      assert.match(await client.all, what === 'cut' ? /^$/ : /^HTTP\/1.1 401 Theirs\r\n/)
+      await turns()
+      assert.equal(await notedSoFar(name), null)
+      assert.deepEqual(errors, [])
+    })
+  }
+
   // Scenario: Java's HttpClient and `curl --http2` offer h2c with each request, and got a 400.
   test('an upgrade to another protocol is served as the request it is', { timeout }, async t => {
     const { port } = await listen(t)
@@ -771,11 +941,24 @@ describe('the end', () => {
   })
 })
 
+// Scenario: it was accepted, although requests were refused, and ended by force.
+test('a WebSocket that comes while the handler closes is a 503', { timeout }, async t => {
+  const ending = serve('script:app', { responseTimeout: 0 })
+  const { url } = await listen(t, { handler: ending })
+  const go = unique('go')
+  const running = ending.handleRequest({ url: script(['note', `${go}.asked`], ['released', go], start(), body()) })
+  await noted(`${go}.asked`)
+  const ended = ending.close()
+  assert.equal((await connect(url(...accept())).refused).status, 503)
+  await release(go)
+  await Promise.all([running, ended])
+})
+
 describe('attachWebSocket', () => {
   for (const [what, args] of [
     ['no server', [{}, handler]], ['no handler', [http.createServer(), {}]],
     ...[
-      null, 5, 'a', { onError: 'no function' }, { exposeErrors: 'yes' }, { path: 5 }, { path: 'a' },
+      null, 5, 'a', { onError: 'no function' }, { exposeErrors: 'yes' }, { path: 5 }, { path: 'a' }, { path: '/a?b' },
       { pingInterval: '20' }, { pingInterval: -1 }, { pingInterval: NaN }, { pingInterval: 2 ** 31 },
       ...['handleProtocols', 'verifyClient'].map(name => ({ [name]: () => true })),
       { port: 0 }, { host: '127.0.0.1' }, { backlog: 5 }, { server: {} }, { noServer: true },

@@ -99,6 +99,23 @@ describe('maxInFlight and maxQueued', () => {
     assert.equal((await handler.handleRequest({ url: OK })).status, 200)
   })
 
+  test('a body that is written while its request waits arrives whole', { timeout }, async () => {
+    const handler = limited({ maxInFlight: 1, maxQueued: 1 })
+    const one = occupy(handler)
+    const name = unique('body')
+    const request = new Request({ method: 'POST', url: script(['receive', name], start(), body()) })
+    const waiting = handler.handleStream(request)
+    const reused = Buffer.from('green ')
+    await request.write(reused)
+    reused.fill('x')
+    await request.write('tea')
+    await request.end()
+    one.let()
+    assert.equal((await waiting).status, 200)
+    assert.deepEqual(await noted(name), { type: 'http.request', body: { $bytes: 'green tea' }, more_body: false })
+    await one.answer
+  })
+
   test('a request that is aborted while it waits rejects, never reaches the application, and leaves its place', { timeout }, async () => {
     const handler = limited({ maxInFlight: 1, maxQueued: 1 })
     const one = occupy(handler)

@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import { describe, test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { Request } from '../index.js'
 import { collect, failure, json, noted, notedSoFar, release, serveHttp as serve, timeout, turns, watch } from './fixtures.mjs'
 import { body, part, script, start, unique } from './script.mjs'
 
@@ -36,6 +37,26 @@ describe('a response that nobody holds', () => {
       await collectGarbage()
       assert.equal((await noted(name)).type, 'http.disconnect')
       assert.equal(scripts.stats().openStreams, 0)
+    })
+  }
+
+  // Scenario: who only writes kept the request alone, and the connection went with the response.
+  for (const [what, begin, received] of [
+    ['a body', start(), { type: 'http.request', body: { $bytes: 'part' }, more_body: true }],
+    ['a WebSocket', ['send', { type: 'websocket.accept' }], { type: 'websocket.receive', bytes: { $bytes: 'part' } }]
+  ]) {
+    test(`goes on while its request is held, and ${what} may be written`, { timeout }, async () => {
+      const name = unique('got')
+      const isWebSocket = what === 'a WebSocket'
+      const url = script(...isWebSocket ? [['receive']] : [], begin, ...isWebSocket ? [] : [part('first')], ['receive', name], ['receive', `${name}.end`])
+      const held = { request: new Request({ url, method: isWebSocket ? 'GET' : 'POST', websocket: isWebSocket }) }
+      assert.equal((await scripts.handleStream(held.request)).status, isWebSocket ? 101 : 200)
+      await collectGarbage()
+      await held.request.write(Buffer.from('part'))
+      assert.deepEqual(await noted(name), received)
+      held.request = null
+      await collectGarbage()
+      assert.match((await noted(`${name}.end`)).type, /disconnect$/)
     })
   }
 })

@@ -150,7 +150,11 @@ describe('idleTimeout', () => {
   test('does not count before the head, nor for a WebSocket', { timeout }, async () => {
     const response = await idle.handleStream({ url: script(['sleep', 0.4], start(), body('late')) })
     assert.equal(String(await collect(response)), 'late')
-    const socket = await idle.handleStream(new Request({ url: script(...accept(), ['sleep', 0.4], text('late')), websocket: true }))
+    const steps = [...accept(), text('first'), ['receive'], ['sleep', 0.4], text('late')]
+    const request = new Request({ url: script(...steps), websocket: true })
+    const socket = await idle.handleStream(request)
+    assert.equal(String(await socket.next()), 'first')
+    await request.write('go')
     assert.equal(String(await socket.next()), 'late')
   })
 

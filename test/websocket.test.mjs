@@ -6,7 +6,7 @@ import { after, describe, test } from 'node:test'
 import { inspect } from 'node:util'
 import { Request } from '../index.js'
 import { collect, failure, noted, notedSoFar, release, serve, timeout, turns, watch } from './fixtures.mjs'
-import { accept, binary, bytes, close, pairs, script, text, unique } from './script.mjs'
+import { accept, binary, body, bytes, close, pairs, script, start, text, unique } from './script.mjs'
 
 const handler = serve('script:app', { responseTimeout: 0, highWaterMark: 65_536 })
 
@@ -505,6 +505,33 @@ describe('the close by the client', () => {
     })
   }
 
+  // Scenario: the grace was over while the application still read, and the rest of the messages was lost.
+  test('leaves a slow application the time to take every message before it', { timeout }, async t => {
+    const own = serve('script:app', { responseTimeout: 0, disconnectGrace: 1000 })
+    t.after(() => own.close({ timeout: 1000 }))
+    const name = unique('got')
+    const steps = [1, 2, 3, 4].flatMap(number => [['receive', `${name}.${number}`], ['sleep', 0.5]])
+    const request = new Request({ url: script(...accept(), ...steps, ['receive', `${name}.end`]), websocket: true })
+    await own.handleStream(request)
+    for (const message of ['one', 'two', 'three', 'four']) await request.write(message)
+    await request.end(1000, 'bye')
+    assert.deepEqual(await noted(`${name}.end`), { type: 'websocket.disconnect', code: 1000, reason: 'bye' })
+    assert.equal((await noted(`${name}.4`)).text, 'four')
+  })
+
+  test('is followed by the cancellation of an application that goes on, receives again and again too', { timeout }, async t => {
+    const own = serve('script:app', { responseTimeout: 0, disconnectGrace: 100 })
+    t.after(() => own.close({ timeout: 1000 }))
+    for (const step of ['forever', 'receive_forever']) {
+      const name = unique('cancelled')
+      const request = new Request({ url: script(...accept(), ['receive'], ['receive'], [step, name]), websocket: true })
+      await own.handleStream(request)
+      await request.write('one')
+      await request.end()
+      await noted(name)
+    }
+  })
+
   test('comes after every message that was sent before it', { timeout }, async () => {
     const name = unique('got')
     const go = unique('go')
@@ -663,6 +690,46 @@ describe('messages that are wrong', () => {
     const more = { mood: 'good' }
     const { response } = open([...accept(more), ['send', { type: 'websocket.send', text: 'a', ...more }], close(more)])
     assert.equal(String(await (await response).next()), 'a')
+  })
+})
+
+describe('a WebSocket that waits for maxInFlight', () => {
+  /** A handler whose one place is taken until `let`. */
+  async function occupied (t) {
+    const own = serve('script:app', { responseTimeout: 0, maxInFlight: 1 })
+    t.after(() => own.close({ timeout: 1000 }))
+    const go = unique('go')
+    const running = own.handleRequest({ url: script(['note', `${go}.asked`], ['released', go], start(), body()) })
+    await noted(`${go}.asked`)
+    return { own, running, let: () => release(go) }
+  }
+
+  test('is given what was written, and its close', { timeout }, async t => {
+    const { own, running, let: begin } = await occupied(t)
+    const name = unique('got')
+    const request = new Request({ url: script(...accept(), ['receive', `${name}.1`], ['receive', `${name}.2`]), websocket: true })
+    const response = own.handleStream(request)
+    await request.write('one')
+    await request.end(3000, 'bye')
+    await begin()
+    await Promise.all([running, response])
+    assert.equal((await noted(`${name}.1`)).text, 'one')
+    assert.deepEqual(await noted(`${name}.2`), { type: 'websocket.disconnect', code: 3000, reason: 'bye' })
+  })
+
+  // Scenario: only those that had begun were told, and the close of the handler waited for the others until its timeout.
+  test('is told 1001 when the handler closes meanwhile', { timeout }, async t => {
+    const { own, running, let: begin } = await occupied(t)
+    const name = unique('end')
+    const waiting = own.handleStream(new Request({ url: script(...accept(), ['receive', name]), websocket: true }))
+    const ended = own.close({ timeout: 30_000 })
+    await begin()
+    await running
+    const response = await waiting
+    assert.equal(await response.next(), null)
+    assert.deepEqual(response.closed, { code: 1001, reason: '' })
+    assert.deepEqual(await noted(name), { type: 'websocket.disconnect', code: 1001, reason: '' })
+    await ended
   })
 })
 

@@ -8,7 +8,7 @@ const net = require('node:net')
 const { checkOptions, invalid } = require('../options.js')
 const { Connections } = require('./connections.js')
 const { InFlight } = require('./in-flight.js')
-const { cutWebSockets } = require('./web-socket.js')
+const { cutWebSockets, webSocketsEnded } = require('./web-socket.js')
 
 /** A little less than the ten seconds that container runtimes wait before they kill. */
 const TIMEOUT = 8_000
@@ -68,7 +68,8 @@ async function stopGracefully (server, handler, options = {}) {
     // Takes no more requests, waits for those that run, then ends the lifespan.
     await handler.close({ timeout })
   } finally {
-    await Promise.race([inFlight.none(), expired])
+    // What was closed is not yet sent.
+    await Promise.race([Promise.all([inFlight.none(), webSocketsEnded(server, handler)]), expired])
     server.close()
     cut(server)
     await Promise.race([closed, expired])

@@ -30,6 +30,8 @@ function claim (server, listener, req, socket) {
     socket.destroy()
     return false
   }
+  // A listener of somebody else's has answered, or given up the connection.
+  if (socket.destroyed || !socket.writable) return false
   const listeners = server.listeners('upgrade')
   const ours = listeners.filter(each => each[kPath] !== undefined)
   const taker = isWebSocket(req) ? takerOf(ours, req) : undefined

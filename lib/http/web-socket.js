@@ -15,9 +15,12 @@ const { Request } = require('../request.js')
 const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
 const { Failure, logFailure, mismatch } = require('./failure.js')
+const { KeepAlive } = require('./keep-alive.js')
+const { CONNECTION_FIELDS } = require('./protocol.js')
 const { RequestHead } = require('./request-head.js')
 const { ResponseHead } = require('./response-head.js')
 const { claim, hasBody, respond, route, unroute } = require('./upgrade-route.js')
+const { TOO_LARGE, faultOf, loadWs, onEnd, stopAtError, takesOffers } = require('./ws.js')
 
 /** uvicorn's: a message of 16 MiB, a ping every 20 s, a sign of life within another 20 s. */
 const MAX_PAYLOAD = 16 * 2 ** 20
@@ -26,25 +29,15 @@ const PING_INTERVAL = 20_000
 /** Frames that come before the accept are kept up to this, which is Node's own high-water mark for a socket. */
 const EARLY_LIMIT = 64 * 1024
 
-/**
- * Close codes (RFC 6455 7.4.1): a server that stops, a client that breaks the protocol, a broken connection, no UTF-8 or
- * not compressed as agreed, too many parts, a message above the limit, a failed application.
- */
+/** Close codes (RFC 6455 7.4.1): a server that stops, a broken connection, a failed application. */
 const GOING_AWAY = 1001
-const PROTOCOL_ERROR = 1002
 const ABNORMAL = 1006
-const INVALID_DATA = 1007
-const POLICY_VIOLATION = 1008
-const TOO_LARGE = 1009
 const INTERNAL_ERROR = 1011
 
-/** What `ws` closes with for these; for others of its own PROTOCOL_ERROR. */
-const CODE_OF_ERROR = {
-  WS_ERR_INVALID_UTF8: INVALID_DATA,
-  WS_ERR_TOO_MANY_BUFFERED_PARTS: POLICY_VIOLATION,
-  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: TOO_LARGE,
-  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: TOO_LARGE
-}
+/** Fields of an accept that are the connection's: `ws` writes them, or none is allowed (RFC 9110, 8.6). */
+const HANDSHAKE_FIELDS = new Set([
+  ...CONNECTION_FIELDS, 'content-length', 'sec-websocket-accept', 'sec-websocket-extensions', 'sec-websocket-protocol'
+])
 
 const OWN_SERVER = 'the server is the first argument, which listens by itself'
 
@@ -67,8 +60,8 @@ const UPGRADE_REQUIRED = { connection: 'Upgrade, close', upgrade: 'websocket', '
 
 const kHeaders = Symbol('python-node accept headers')
 
-/** The upgrades of each server, from their request to the end of their connection. */
-const upgradesOf = new WeakMap()
+/** What was attached to each server. */
+const contextsOf = new WeakMap()
 
 /**
  * Options of {@link attachWebSocket}. Further ones are those of `ws`'s `WebSocketServer`, except those that would do
@@ -101,8 +94,8 @@ const upgradesOf = new WeakMap()
 /**
  * Serves the WebSockets of a server with the handler's application, by the package `ws`: `npm install ws`.
  *
- * The application decides before the client is answered: an accept with its subprotocol and headers, a refusal (403),
- * or a response of its own. Messages are held back in both directions while the other side does not take them.
+ * The application decides before the client is answered: an accept with its subprotocol and headers (without those that
+ * are the connection's or the handshake's), a refusal (403), or a response of its own. Messages are held back in both directions while the other side does not take them.
  *
  * Several handlers on one server: each with its `path`; one without serves the rest. A path that nobody serves is a 404,
  * an upgrade to another protocol is served as the request it also is, unless the server has 'upgrade' listeners of
@@ -112,7 +105,7 @@ const upgradesOf = new WeakMap()
  *
  * | failure | the client gets |
  * | --- | --- |
- * | malformed handshake, one with a body, one of HTTP/1.0 | 400; 426 for another version |
+ * | malformed handshake or offer in it, one with a body, one of HTTP/1.0 | 400; 426 for another version |
  * | the application failed before the accept | the status of {@link createRequestListener}'s table |
  * | it failed after the accept | 1011 |
  * | its refusal is shorter or longer than its `content-length` | the connection is cut (`ERR_PYTHON_CONTENT_LENGTH_MISMATCH`) |
@@ -153,7 +146,7 @@ function attachWebSocket (server, handler, options = {}) {
   }
   const exposeErrors = flag(options, 'exposeErrors', true)
   const path = text(options, 'path', undefined)
-  if (path !== undefined && !path.startsWith('/')) throw invalid('`path` must begin with a slash')
+  if (path !== undefined && !/^\/[^?]*$/.test(path)) throw invalid('`path` must begin with a slash and have no query')
   const maxPayload = amount(options, 'maxPayload', MAX_PAYLOAD)
   const pingInterval = duration(options, 'pingInterval', PING_INTERVAL)
   const { WebSocketServer } = loadWs()
@@ -168,9 +161,12 @@ function attachWebSocket (server, handler, options = {}) {
     // The application has chosen already.
     handleProtocols: (_offered, req) => req[kHeaders].subprotocol ?? false
   })
-  sockets.on('headers', (lines, req) => lines.push(...req[kHeaders].lines))
-  const upgrades = new Set()
+  sockets.on('headers', (lines, req) => {
+    for (const line of req[kHeaders].lines) lines.push(line)
+  })
+  const upgrades = new KeepAlive(pingInterval)
   const context = {
+    handler,
     service: PythonHandler.serviceOf(handler),
     sockets,
     upgrades,
@@ -181,13 +177,9 @@ function attachWebSocket (server, handler, options = {}) {
     if (claim(server, upgrade, req, socket)) new Upgrade(context, req, socket, head).run()
   }
   route(server, upgrade, path)
-  if (!upgradesOf.has(server)) upgradesOf.set(server, new Set())
-  upgradesOf.get(server).add(upgrades)
-  const pinging = pingInterval > 0 ? setInterval(pingAll, pingInterval, upgrades) : undefined
-  pinging?.unref()
-  server.once('close', () => clearInterval(pinging))
+  if (!contextsOf.has(server)) contextsOf.set(server, new Set())
+  contextsOf.get(server).add(context)
   const close = () => {
-    clearInterval(pinging)
     unroute(server, upgrade)
     for (const each of upgrades) each.leave()
   }
@@ -196,21 +188,15 @@ function attachWebSocket (server, handler, options = {}) {
 
 /** Ends the connections of a server's WebSockets, whatever their state. */
 function cutWebSockets (server) {
-  for (const upgrades of upgradesOf.get(server) ?? []) {
+  for (const { upgrades } of contextsOf.get(server) ?? []) {
     for (const upgrade of upgrades) upgrade.cut()
   }
 }
 
-function loadWs () {
-  try {
-    return require('ws')
-  } catch (cause) {
-    throw new PythonHandlerError('ERR_PYTHON_WS_NOT_FOUND', 'attachWebSocket needs the package `ws`: npm install ws', { cause })
-  }
-}
-
-function pingAll (upgrades) {
-  for (const upgrade of upgrades) upgrade.ping()
+/** @returns {Promise<void>} when the connections of a server's WebSockets for `handler` have ended */
+async function webSocketsEnded (server, handler) {
+  const contexts = [...contextsOf.get(server) ?? []].filter(context => context.handler === handler)
+  await Promise.all(contexts.map(({ upgrades }) => upgrades.none()))
 }
 
 /** One WebSocket, from the 'upgrade' event to the end of its connection. */
@@ -226,6 +212,8 @@ class Upgrade {
   #res = null
   #response = null
   #leaving = false
+  /** Whether a close frame of ours was sent: no message follows it, in either direction. */
+  #hasLeft = false
   #bytesSeen = -1
   #signal = new ClientSignal()
   #lost = () => {
@@ -263,7 +251,7 @@ class Upgrade {
       // HTTP/1.0 has no upgrade (RFC 9110, 7.8), and what a body would be is the first frames.
       if (method !== 'GET' || httpVersion === '1.0' || hasBody(this.#req)) return this.#answer(400)
       if (version !== '13' && version !== '8') return this.#answer(426, UPGRADE_REQUIRED)
-      if (!KEY.test(key)) return this.#answer(400)
+      if (!KEY.test(key) || !takesOffers(this.#req.headers)) return this.#answer(400)
       const request = this.#describe()
       this.#call = new Call(this.#context.service, this.#signal, response => this.#refused(response), error => this.#failed(error))
       this.#call.attachSocket({
@@ -319,23 +307,32 @@ class Upgrade {
   }
 
   #accepted (headers) {
+    try {
+      this.#shakeHands(headers)
+    } catch (error) {
+      this.#failed(error)
+    }
+    // Refused after all, by `ws` (an extension offered with parameters that it does not take) or a failure.
+    if (this.#webSocket === null) this.#call.close(ABNORMAL, '')
+  }
+
+  #shakeHands (headers) {
     const req = this.#req
     const socket = this.#socket
     const lines = []
     for (const [name, value] of headers) {
-      if (name !== 'sec-websocket-protocol') lines.push(`${name}: ${value}`)
+      if (!HANDSHAKE_FIELDS.has(name)) lines.push(`${name}: ${value}`)
     }
     req[kHeaders] = { subprotocol: headers.get('sec-websocket-protocol'), lines }
     const early = Buffer.concat(this.#early)
     this.#release()
-    socket.off('end', destroySoon)
-    socket.off('close', this.#lost)
     // `ws` writes the head as text; the application's header values are bytes.
     socket.setDefaultEncoding('latin1')
-    this.#context.sockets.handleUpgrade(req, socket, early, webSocket => this.#open(webSocket))
-    socket.setDefaultEncoding('utf8')
-    // Refused by `ws` after all (a malformed extension offer): the application is told.
-    if (this.#webSocket === null) this.#call.close(ABNORMAL, '')
+    try {
+      this.#context.sockets.handleUpgrade(req, socket, early, webSocket => this.#open(webSocket))
+    } finally {
+      socket.setDefaultEncoding('utf8')
+    }
   }
 
   /** Somebody else reads the connection from now on. */
@@ -346,27 +343,38 @@ class Upgrade {
 
   #open (webSocket) {
     this.#webSocket = webSocket
+    const socket = this.#socket
+    socket.off('end', destroySoon)
+    socket.off('close', this.#lost)
     stopAtError(webSocket)
-    // What the client did wrong: `ws` closes, and tells no code of it.
-    let fault = null
-    webSocket.on('error', error => { fault = faultOf(error) })
+    onEnd(webSocket, (code, reason) => this.#call.close(code, reason))
+    webSocket.on('error', error => {
+      const fault = faultOf(error)
+      if (fault !== null) this.#call.close(fault, '')
+    })
     webSocket.on('message', (data, isBinary) => {
-      if (webSocket.readyState !== webSocket.OPEN) return
+      // Not by `readyState`: `ws` is closing once the client is, while messages before that are still decompressed.
+      if (this.#hasLeft) return
       this.#call.write(data, !isBinary).catch(ignore)
       if (!this.#call.hasRoom && webSocket.readyState === webSocket.OPEN) webSocket.pause()
     })
-    webSocket.on('close', (code, reason) => this.#call.close(fault ?? code, reason.toString()))
+    webSocket.on('close', (code, reason) => this.#call.close(code, reason.toString()))
+    // `#keep` may have paused it, which listeners of `ws` do not undo.
+    socket.resume()
     if (this.#leaving) this.leave()
   }
 
   #message (text, bytes) {
-    // Reported as taken when the network has it: that is what holds the application back.
-    this.#webSocket.send(bytes, { binary: !text }, () => this.#call.consume(bytes.length + MESSAGE_COST))
+    // Reported as taken when the network has it: that is what holds the application back, also after a close frame.
+    this.#webSocket.send(bytes, { binary: !text }, error => {
+      if (!error) this.#call.consume(bytes.length + MESSAGE_COST)
+    })
   }
 
   #close (code, reason) {
     const webSocket = this.#webSocket
     if (webSocket === null) return
+    this.#hasLeft = true
     webSocket.close(code, reason)
     // The client's answer has to be read.
     webSocket.resume()
@@ -453,24 +461,6 @@ class Upgrade {
   }
 }
 
-/**
- * `ws` (8.23.0) parses on after an error where further chunks wait behind a compressed message, and throws into the
- * event loop: a client could end the process.
- */
-function stopAtError ({ _receiver: receiver }) {
-  const write = receiver._write
-  receiver._write = (chunk, encoding, callback) => {
-    if (receiver.errored) callback(receiver.errored)
-    else write.call(receiver, chunk, encoding, callback)
-  }
-}
-
-/** @returns {number | null} the code that `ws` closes with because of the client; null where the connection broke */
-function faultOf ({ code = '' }) {
-  if (code.startsWith('WS_ERR_')) return CODE_OF_ERROR[code] ?? PROTOCOL_ERROR
-  return code.startsWith('Z_') ? INVALID_DATA : null
-}
-
 /** Waits until a socket takes more, or is gone. Node's server no longer tells its response. */
 function drained (socket) {
   if (socket.destroyed || !socket.writableNeedDrain) return Promise.resolve()
@@ -491,4 +481,4 @@ function destroySoon () {
 /** 'close' follows, and tells. */
 function ignore () {}
 
-module.exports = { attachWebSocket, cutWebSockets }
+module.exports = { attachWebSocket, cutWebSockets, webSocketsEnded }

@@ -198,6 +198,9 @@ impl Connection {
     }
 
     /// The client has gone. Whoever waits is woken; the task is cancelled after the grace period, or now.
+    ///
+    /// The messages of a WebSocket that came before are still to be taken: its grace counts from the last that was, or from the
+    /// first disconnect. Both are finite, so an application that only receives again and again gains nothing.
     pub(super) fn disconnect(self: &Arc<Self>, py: Python<'_>, cancel_now: bool) -> PyResult<()> {
         self.wake(py)?;
         if cancel_now || self.grace.is_zero() {
@@ -206,11 +209,27 @@ impl Connection {
         if self.grace == Duration::MAX {
             return Ok(());
         }
+        if let Protocol::WebSocket(session) = &mut *self.protocol.lock() {
+            session.begin_grace();
+        }
+        self.cancel_after(py, self.grace)
+    }
+
+    fn cancel_after(self: &Arc<Self>, py: Python<'_>, delay: Duration) -> PyResult<()> {
         let weak = Arc::downgrade(self);
-        EventLoop::get().call_later(py, self.grace, move |py| match weak.upgrade() {
-            Some(connection) => connection.cancel(py),
-            None => Ok(()),
+        EventLoop::get().call_later(py, delay, move |py| {
+            let Some(connection) = weak.upgrade() else { return Ok(()) };
+            let left = connection.grace_left();
+            if left.is_zero() { connection.cancel(py) } else { connection.cancel_after(py, left) }
         })
+    }
+
+    /// How much of the grace is left when its time is over.
+    fn grace_left(&self) -> Duration {
+        match &*self.protocol.lock() {
+            Protocol::Http(_) => Duration::ZERO,
+            Protocol::WebSocket(session) => self.grace.saturating_sub(session.untouched()),
+        }
     }
 
     /// Cancels the task, if it still runs.

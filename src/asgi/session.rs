@@ -1,5 +1,7 @@
 //! The WebSocket of one connection, as far as it got: what becomes of each `receive` and `send`.
 
+use std::time::{Duration, Instant};
+
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -16,12 +18,22 @@ pub(super) struct Session {
     held: Option<ResponseHead>,
     /// How the application closed it.
     closed: Option<Disconnect>,
+    disconnect_given: bool,
+    /// Once the client has gone: when the application last took what it had not had before.
+    taken: Option<Instant>,
 }
 
 impl Session {
     /// Nothing happened.
     pub(super) fn new() -> Self {
-        Self { order: order::WebSocket::Connecting, connect_given: false, held: None, closed: None }
+        Self {
+            order: order::WebSocket::Connecting,
+            connect_given: false,
+            held: None,
+            closed: None,
+            disconnect_given: false,
+            taken: None,
+        }
     }
 
     /// Whether it is accepted, and neither closed nor refused.
@@ -40,8 +52,28 @@ impl Session {
         std::mem::replace(&mut self.order, order::WebSocket::Done)
     }
 
+    /// The client has gone: from now on it counts when the application takes something.
+    pub(super) fn begin_grace(&mut self) {
+        self.taken = Some(Instant::now());
+    }
+
+    /// For how long the application has taken nothing since the client has gone.
+    pub(super) fn untouched(&self) -> Duration {
+        self.taken.map_or(Duration::MAX, |taken| taken.elapsed())
+    }
+
     /// The next message, or `None` if there is none yet.
     pub(super) fn receive(&mut self, half: &AppHalf) -> Option<WebSocketReceiveMessage> {
+        let message = self.next(half)?;
+        let is_repeated = matches!(message, WebSocketReceiveMessage::Disconnect(_))
+            && std::mem::replace(&mut self.disconnect_given, true);
+        if !is_repeated && let Some(taken) = &mut self.taken {
+            *taken = Instant::now();
+        }
+        Some(message)
+    }
+
+    fn next(&mut self, half: &AppHalf) -> Option<WebSocketReceiveMessage> {
         if !self.connect_given {
             self.connect_given = true;
             return Some(WebSocketReceiveMessage::Connect);
