@@ -7,24 +7,32 @@ import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
-import { describe, test } from 'node:test'
+import { after, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import express from 'express'
 import { Headers, PythonHandler, PythonHandlerError, Response } from '../index.js'
 import { body, script, start } from './script.mjs'
 import { createRequestListener } from '../http.js'
+import interpreter from '../lib/interpreter.js'
 
 const timeout = 30_000
 const docroot = fileURLToPath(new URL('fixtures', import.meta.url))
 const handler = new PythonHandler({ docroot, appTarget: 'http_listener:app' })
 const silent = { onError () {} }
+const folder = mkdtempSync(join(tmpdir(), 'python-node-'))
+const { executable } = interpreter.findInterpreter({ docroot })
+const certificates = JSON.parse(execFileSync(executable, [join(docroot, 'certificates.py')]))
+
+after(() => rmSync(folder, { recursive: true }))
 
 /** A server on a free port that is gone, with its connections, when the test ends. */
 async function serve (t, listener, { make = http.createServer, at = { port: 0, host: '127.0.0.1' }, options = {} } = {}) {
@@ -783,6 +791,30 @@ describe('failures', () => {
     await request(port, { path: '/set?r3' })
     await rest
   })
+
+  for (const [carrier, serverOptions, connect] of [
+    ['TLS', { make: https.createServer, options: certificates.server }, ({ port }) => tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })],
+    ['a Unix socket', { at: { path: join(folder, 'http10') } }, ({ path }) => net.connect(path)]
+  ]) {
+    const skip = process.platform === 'win32' && carrier === 'a Unix socket'
+    // Scenario: only TCP can be reset; Node throws for anything else, and the process ended.
+    test(`after the head, to HTTP/1.0 over ${carrier}: the connection ends, and nothing is thrown`, { timeout, skip }, async t => {
+      quiet(t)
+      const { reported, onError } = recorder()
+      const { port } = await listen(t, { onError }, serverOptions)
+      const path = serverOptions.at?.path
+      const name = `r-${carrier.length}`
+      const socket = connect({ port, path })
+      socket.write(`GET /raise-later?${name} HTTP/1.0\r\n\r\n`)
+      await readUntil(socket, 'begun')
+      const rest = collect(socket)
+      const set = await listen(t)
+      await request(set.port, { path: `/set?${name}` })
+      assert.equal((await reported).code, 'ERR_PYTHON_EXCEPTION')
+      if (carrier === 'TLS') await assert.rejects(rest, { code: 'ECONNRESET' })
+      else assert.equal(String(await rest), '')
+    })
+  }
 
   test('a response that does not come in time is a 504', { timeout }, async t => {
     const slow = new PythonHandler({ docroot, appTarget: 'http_listener:app', responseTimeout: 100 })
