@@ -21,7 +21,7 @@ import { gzipSync } from 'node:zlib'
 import express from 'express'
 import { Headers, PythonHandler, PythonHandlerError, Response } from '../index.js'
 import { body, script, start } from './script.mjs'
-import { createRequestListener } from '../http.js'
+import { createRequestListener, stopGracefully } from '../http.js'
 import interpreter from '../lib/interpreter.js'
 
 const timeout = 30_000
@@ -355,6 +355,16 @@ describe('request bodies', () => {
     assert.equal(JSON.parse(await collect(res)).length, 5)
   })
 
+  test('100 Continue is sent where it is one expectation of several', { timeout }, async t => {
+    const { port, server } = await serve(t, () => assert.fail('a plain request'))
+    server.on('checkContinue', createRequestListener(handler))
+    const socket = net.connect(port, '127.0.0.1')
+    socket.write('POST /digest HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: foo, 100-continue\r\nContent-Length: 5\r\n\r\n')
+    await readUntil(socket, '100 Continue')
+    socket.write('hello')
+    assert.match(String(await collect(socket)), /"length": 5/)
+  })
+
   test('100 Continue is not sent where the application does not read, and the connection closes', { timeout }, async t => {
     const { port, server } = await serve(t, () => assert.fail('a plain request'))
     const scripts = new PythonHandler({ docroot, appTarget: 'script:app' })
@@ -442,6 +452,19 @@ describe('request bodies', () => {
     assert.ok(accepted.bytesRead > 1 << 20 && accepted.bytesRead < length / 2, `${accepted.bytesRead} bytes were read`)
   })
 
+  test('a HEAD whose body is refused is answered before the rest of it', { timeout }, async t => {
+    const small = new PythonHandler({ docroot, appTarget: 'http_listener:app', maxBodySize: 1000 })
+    const { port } = await serve(t, createRequestListener(small, silent))
+    const socket = net.connect(port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    socket.write('HEAD /digest HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n')
+    const closed = once(socket, 'close').then(() => 'closed')
+    assert.match(await Promise.race([readUntil(socket, '\r\n\r\n'), closed]), /^HTTP\/1\.1 413 /)
+    assert.equal(await Promise.race([closed, new Promise(resolve => setImmediate(resolve, 'open'))]), 'open')
+    socket.write(Buffer.alloc(1001))
+    await closed
+  })
+
   test('a refused body that was never asked for closes the connection', { timeout }, async t => {
     const { port, server } = await serve(t, () => assert.fail('a plain request'))
     server.on('checkContinue', createRequestListener({
@@ -451,6 +474,73 @@ describe('request bodies', () => {
     assert.match(text, /^HTTP\/1\.1 413 /)
     assert.match(text, /connection: close/i)
   })
+})
+
+describe('a body that another part of the server looks at too', () => {
+  /** Three parts of a body, the last two when the listener was called. */
+  async function upload (t, before, { onError } = quiet(t)) {
+    const listener = createRequestListener(handler, { onError })
+    let resolve
+    const served = new Promise(_resolve => { resolve = _resolve })
+    const { port } = await serve(t, async (req, res) => {
+      const looked = before(req)
+      if (looked instanceof Promise) await looked
+      listener(req, res)
+      resolve()
+    })
+    const req = http.request({ port, host: '127.0.0.1', method: 'POST', path: '/digest', agent: false, headers: { 'content-length': 300_000 } })
+    req.write(Buffer.alloc(100_000, 'a'))
+    await served
+    req.write(Buffer.alloc(100_000, 'b'))
+    req.end(Buffer.alloc(100_000, 'c'))
+    const [res] = await once(req, 'response')
+    return { status: res.statusCode, text: String(await collect(res)) }
+  }
+
+  for (const [what, look] of [
+    ['by a listener of \'data\'', (req, seen) => req.on('data', chunk => seen.push(chunk))],
+    ['by a listener of \'data\', paused', (req, seen) => req.on('data', chunk => seen.push(chunk)).pause()],
+    ['by a pipe', (req, seen) => req.pipe(new PassThrough().on('data', chunk => seen.push(chunk)))]
+  ]) {
+    test(`${what}, in the same turn: both get everything`, { timeout }, async t => {
+      const seen = []
+      let length = 0
+      const { text } = await upload(t, req => {
+        look(req, seen)
+        req.on('end', () => { length = Buffer.concat(seen).length })
+      })
+      assert.equal(JSON.parse(text).sha256, sha256(Buffer.concat([Buffer.alloc(100_000, 'a'), Buffer.alloc(100_000, 'b'), Buffer.alloc(100_000, 'c')])))
+      assert.equal(what === 'by a pipe' ? 300_000 : length, 300_000)
+    })
+  }
+
+  test('a small one, in one packet, by a listener of \'data\'', { timeout }, async t => {
+    const listener = createRequestListener(handler, quiet(t))
+    const seen = []
+    const { port } = await serve(t, (req, res) => {
+      req.on('data', chunk => seen.push(chunk))
+      listener(req, res)
+    })
+    assert.match(await raw(port, 'POST /digest HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello'), /"length": 5/)
+    assert.equal(String(Buffer.concat(seen)), 'hello')
+  })
+
+  for (const [what, before] of [
+    ['of which a part has gone by', req => new Promise(resolve => req.on('data', resolve))],
+    ['of which a part was read', async req => {
+      await once(req, 'readable')
+      req.read()
+      req.removeAllListeners('readable')
+    }],
+    ['that has another reader', async req => { req.on('readable', () => req.read()) }]
+  ]) {
+    test(`${what} is an error that says so`, { timeout }, async t => {
+      const { reported, onError } = recorder()
+      const { status } = await upload(t, before, { onError })
+      assert.equal(status, 500)
+      assert.equal((await reported).code, 'ERR_PYTHON_BODY_CONSUMED')
+    })
+  }
 })
 
 describe('responses', () => {
@@ -570,9 +660,19 @@ describe('responses', () => {
   test('HEAD of a body without end: the application is told when the connection closes', { timeout }, async t => {
     const { port } = await listen(t)
     const agent = new http.Agent({ keepAlive: true })
-    assert.equal((await request(port, { agent, method: 'HEAD', path: '/first-chunk?head' })).status, 200)
+    assert.equal((await request(port, { agent, method: 'HEAD', path: '/first-chunk?left' })).status, 200)
     agent.destroy()
-    assert.equal(await json(port, { path: '/wait?gone:head' }), 'gone:head')
+    assert.equal(await json(port, { path: '/wait?gone:left' }), 'gone:left')
+  })
+
+  test('HEAD of a body without end: the application is told after a second, the connection goes on', { timeout }, async t => {
+    const { port } = await listen(t, quiet(t))
+    const socket = net.connect(port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    socket.write('HEAD /flood?head HTTP/1.1\r\nHost: a\r\n\r\n')
+    await readUntil(socket, '\r\n\r\n')
+    socket.write('GET /wait?gone:head HTTP/1.1\r\nHost: a\r\n\r\n')
+    await readUntil(socket, '"gone:head"')
   })
 
   for (const [what, query, whole] of [
@@ -849,6 +949,14 @@ describe('failures', () => {
     assert.match(String(console.error.mock.calls[0].arguments[0]), /from onError/)
   })
 
+  test('an onError that rejects does not reach the process', { timeout }, async t => {
+    quiet(t)
+    t.mock.method(console, 'error', () => {})
+    const { port } = await listen(t, { onError: async () => { throw new Error('from onError') } })
+    assert.equal((await request(port, { path: '/raise' })).status, 500)
+    assert.match(String(console.error.mock.calls[0].arguments[0]), /from onError/)
+  })
+
   test('the default reports nothing of a client\'s fault whose status is above 500', { timeout }, async t => {
     t.mock.method(console, 'error', () => {})
     const { port } = await listen(t)
@@ -1030,6 +1138,37 @@ describe('Express and Connect', () => {
     assert.equal(status, 418)
     assert.equal(String(body), 'ERR_PYTHON_EXCEPTION')
   })
+})
+
+describe('more than one listener on a request', () => {
+  test('onError can hand it on: the first has nothing left in flight', { timeout }, async t => {
+    const closed = new PythonHandler({ docroot, appTarget: 'http_listener:app' })
+    await closed.close()
+    const app = express()
+    app.use(createRequestListener(closed, {
+      onError (_error, _req, _res, { next }) {
+        next()
+        return true
+      }
+    }), createRequestListener(handler, quiet(t)))
+    const { port, server } = await serve(t, app)
+    assert.equal((await json(port, { path: '/scope' })).path, '/scope')
+    const begin = performance.now()
+    await stopGracefully(server, closed, { timeout: 20_000 })
+    assert.ok(performance.now() - begin < 10_000)
+  })
+
+  for (const [what, end] of [['that has ended', res => res.end('answered')], ['that was destroyed', res => res.destroy()]]) {
+    test(`a response ${what} is not the application's`, { timeout }, async t => {
+      const listener = createRequestListener({ handleStream: async () => assert.fail('called') }, quiet(t))
+      const { port } = await serve(t, (req, res) => {
+        end(res)
+        listener(req, res)
+      })
+      const answer = await request(port).catch(error => error)
+      assert.equal(String(answer.body ?? answer.code), what === 'that has ended' ? 'answered' : 'ECONNRESET')
+    })
+  }
 })
 
 describe('HTTP/2', () => {

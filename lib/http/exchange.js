@@ -8,12 +8,13 @@
 
 const { EventEmitter } = require('node:events')
 const { Http2ServerRequest, Http2ServerResponse } = require('node:http2')
+const { discard } = require('../discard.js')
 const { PythonHandlerError } = require('../errors.js')
 const { Headers } = require('../headers.js')
 const { Response } = require('../response.js')
 const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
-const { Failure, mismatch } = require('./failure.js')
+const { Failure, mismatch, tell } = require('./failure.js')
 const { continueSent, isHttp2 } = require('./protocol.js')
 const { RequestBody } = require('./request-body.js')
 const { RequestHead } = require('./request-head.js')
@@ -22,8 +23,6 @@ const { ResponseHead } = require('./response-head.js')
 
 /** Also says that nothing follows: a `Request` without a body waits for what is written to it. */
 const NO_BODY = Buffer.alloc(0)
-
-const kExchange = Symbol('python-node exchange')
 
 const { on } = EventEmitter.prototype
 
@@ -59,16 +58,15 @@ class Exchange {
     try {
       const connection = this.#connection = Connection.of(this.#req)
       // A middleware before this one may have taken longer than the client waited.
-      if (connection === null) return
+      if (connection === null || res.writableEnded || res.destroyed) return
       const head = new RequestHead(this.#req)
       this.#takesTrailers = head.takesTrailers
       this.#expectsContinue = head.expectsContinue
       // Node's HTTP/2 response has no 'close' for a HEAD whose client leaves before the head.
       const carrier = isHttp2(this.#req) ? res.stream : res
-      carrier[kExchange] = this
-      // Of the response itself: middleware replaces its `on` (compression).
-      on.call(carrier, 'close', onResponseClose)
-      if (carrier !== res) carrier.on('aborted', onStreamAborted)
+      // Of the response itself: middleware replaces its `on` (compression). One for each exchange: a listener may hand on.
+      on.call(carrier, 'close', () => this.responseClosed())
+      if (carrier !== res) carrier.on('aborted', () => this.#streamAborted())
       this.#service.inFlight.enter()
       // A response that waits behind a pipelined one has no socket and, before Node 26, no 'close'.
       if (res.socket === null) connection.watch(this)
@@ -98,6 +96,12 @@ class Exchange {
     this.#close()
     this.#requestBody?.release()
     if (!this.#discarding) this.#connection.unwatch(this)
+  }
+
+  /** All that Node 20 to 24 say of a stream reset with NO_ERROR whose client takes nothing. They keep it, and what it held. */
+  #streamAborted () {
+    this.responseClosed()
+    process.nextTick(destroy, this.#res.stream)
   }
 
   #close () {
@@ -198,18 +202,22 @@ class Exchange {
   /** A body that came in one packet with the head goes over whole, any other as a stream. */
   async #takeBody (head) {
     const req = this.#req
-    if (req.readableEnded) {
+    if (wasRead(req)) {
       const body = consumedBody(req)
       head.bodyWasRead(body)
       return body
     }
-    if (!head.expectsContinue && head.contentLength !== -1 && !isHttp2(req)) {
+    // Somebody before this one has listened, or paused it: both get everything if both begin in this turn.
+    const isShared = req.readableFlowing !== null
+    if (!isShared && !head.expectsContinue && head.contentLength !== -1 && !isHttp2(req)) {
       // Node parses the rest of the packet before the next microtask.
       await null
       if (req.readableLength === head.contentLength) return req.read()
     }
     const awaitsContinue = head.expectsContinue && !continueSent(req, this.#res)
-    return (this.#requestBody = new RequestBody(req, this.#res, awaitsContinue))
+    const body = this.#requestBody = new RequestBody(req, this.#res, awaitsContinue)
+    if (isShared) body.hold()
+    return body
   }
 
   async #deliver (response) {
@@ -218,7 +226,7 @@ class Exchange {
     this.#closeAfterwards()
     const head = new ResponseHead(req, response)
     const { contentLength, bodiless } = head
-    const first = response.complete ? null : await this.#begin(response)
+    const first = response.complete || bodiless ? null : await this.#begin(response)
     if (this.#closed || res.writableEnded) return
     if (bodiless) {
       head.write(req, res, -1)
@@ -253,7 +261,7 @@ class Exchange {
     this.#discarding = true
     this.#connection.watch(this)
     try {
-      while (await response.next() !== null);
+      await discard(response)
     } finally {
       this.#connection.unwatch(this)
     }
@@ -281,10 +289,10 @@ class Exchange {
     this.#signal.abort(error)
     const failure = new Failure(error, this.#building)
     try {
-      const taken = this.#service.onError(error, req, res, { status: failure.status, next: this.#next })
+      const taken = tell(this.#service.onError, error, req, res, { status: failure.status, next: this.#next })
       if (this.#responseBody.isSent) return
       if (!res.headersSent) {
-        if (taken === true) return
+        if (taken) return
         this.#responseBody.isSent = true
         this.#closeAfterwards()
         failure.answer(req, res, this.#service.exposeErrors)
@@ -304,23 +312,18 @@ function takesPushes (stream) {
   return stream.id % 2 === 1 && stream.pushAllowed
 }
 
-function onResponseClose () {
-  this[kExchange].responseClosed()
-}
-
-/** All that Node 20 to 24 say of a stream reset with NO_ERROR whose client takes nothing. They keep it, and what it held. */
-function onStreamAborted () {
-  this[kExchange].responseClosed()
-  process.nextTick(destroy, this)
-}
-
 function destroy (stream) {
   stream.destroy()
 }
 
+/** Whether a part of the body has gone by, or goes to another reader: of one that reads by itself, each part has one. */
+function wasRead (req) {
+  return req.readableEnded || req.readableDidRead || req.listenerCount('readable') > 0
+}
+
 /** Express middleware that has read the body may have kept its bytes. */
 function consumedBody (req) {
-  for (const body of [req.rawBody, req.body]) {
+  if (req.readableEnded) for (const body of [req.rawBody, req.body]) {
     if (Buffer.isBuffer(body)) return body
   }
   throw new PythonHandlerError(

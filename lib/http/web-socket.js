@@ -14,7 +14,7 @@ const { LONGEST, amount, checkOptions, duration, flag, invalid, text } = require
 const { Request } = require('../request.js')
 const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
-const { Failure, logFailure, mismatch } = require('./failure.js')
+const { Failure, logFailure, mismatch, tell } = require('./failure.js')
 const { RequestHead } = require('./request-head.js')
 const { ResponseHead } = require('./response-head.js')
 const { claim, hasBody, respond, route, unroute } = require('./upgrade-route.js')
@@ -391,7 +391,7 @@ class Upgrade {
   #failHandshake (error) {
     const failure = new Failure(error, this.#call === null)
     const res = this.#respond()
-    if (this.#report(error, res, failure.status) === true || res.headersSent) return
+    if (this.#report(error, res, failure.status) || res.headersSent) return
     failure.answer(this.#req, res, this.#context.exposeErrors)
   }
 
@@ -401,12 +401,13 @@ class Upgrade {
     this.#report(error, this.#res, 500)
   }
 
-  /** @returns {boolean | void} whether it is answered there */
+  /** @returns {boolean} whether it is answered there */
   #report (error, res, status) {
     try {
-      return this.#context.onError(error, this.#req, res, { status })
+      return tell(this.#context.onError, error, this.#req, res, { status })
     } catch (cause) {
       console.error(cause)
+      return false
     }
   }
 
@@ -436,7 +437,7 @@ class Upgrade {
   /** A head that cannot be sent. */
   #invalid (error, res) {
     this.#response.cancel()
-    if (this.#report(error, res, 500) === true || res.headersSent) return
+    if (this.#report(error, res, 500) || res.headersSent) return
     new Failure(error, false).answer(this.#req, res, this.#context.exposeErrors)
   }
 
