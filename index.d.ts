@@ -1017,7 +1017,10 @@ export type PythonHandlerErrorCode =
   | 'ERR_PYTHON_MESSAGE_TOO_LARGE'
   /** `maxInFlight` requests are in flight, and `maxQueued` wait. */
   | 'ERR_PYTHON_OVERLOADED'
-  /** `request.write()` where the body was given, or has ended. */
+  /**
+   * `request.write()` where the body was given, or has ended; a stream as a body that is that of another
+   * request, or has been read.
+   */
   | 'ERR_PYTHON_BODY'
   /** `./http`: another middleware has read the request's body. */
   | 'ERR_PYTHON_BODY_CONSUMED'
