@@ -38,7 +38,7 @@ class BodyReader {
   error = undefined
 
   /**
-   * @param {{ consume(bytes: number): void, cancel(): void, read(): void }} call
+   * @param {{ consume(bytes: number): void, cancel(): void, read(): void, alive(): void }} call
    * @param {((bytes: number) => void) | null} progress
    * @param {number} overhead what each part costs besides its bytes
    * @param {number} highWaterMark bytes that may wait to be taken
@@ -218,6 +218,7 @@ class BodyReader {
       done()
       if (chunk !== null) {
         this.#progress?.(chunk.length)
+        this.#call.alive()
         const counted = Math.min(chunk.length, file.counted)
         file.counted -= counted
         this.#taken += counted

@@ -8,7 +8,7 @@ import http from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -120,6 +120,18 @@ async function readUntil (socket, wanted) {
 
 function sha256 (bytes) {
   return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** Whether a descriptor of this process is open on a file. */
+function isOpen (path) {
+  return readdirSync('/proc/self/fd').some(name => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`) === path
+    } catch {
+      // The one that reads the folder is closed already.
+      return false
+    }
+  })
 }
 
 /** Waits until `read()` gives the same non-zero number for a while: whatever moved has stopped. */
@@ -817,6 +829,23 @@ describe('clients that leave', () => {
     await own.close()
   })
 
+  test('who take nothing of a file for idleTimeout are cut off, and the file is closed', { timeout, skip: process.platform !== 'linux' && 'reads /proc' }, async t => {
+    const path = join(folder, 'large')
+    writeFileSync(path, Buffer.alloc(32 << 20))
+    const own = await PythonHandler.load({ docroot, appTarget: 'script:app', idleTimeout: 100 })
+    const { reported, onError } = recorder()
+    const { port } = await serve(t, createRequestListener(own, { onError }))
+    const socket = net.connect(port, '127.0.0.1').pause()
+    const closed = once(socket, 'close')
+    socket.on('error', () => {})
+    socket.write(`GET ${script(start(), ['send', { type: 'http.response.pathsend', path }])} HTTP/1.1\r\nHost: a\r\n\r\n`)
+    assert.equal((await reported).code, 'ERR_PYTHON_IDLE_TIMEOUT')
+    while (isOpen(path)) await new Promise(setImmediate)
+    socket.resume()
+    await closed
+    await own.close()
+  })
+
   test('with a pipelined request whose turn has not come', { timeout }, async t => {
     const { port } = await listen(t, quiet(t))
     const socket = net.connect(port, '127.0.0.1')
@@ -920,6 +949,20 @@ describe('failures', () => {
     const slow = new PythonHandler({ docroot, appTarget: 'http_listener:app', responseTimeout: 100 })
     const { port } = await serve(t, createRequestListener(slow, silent))
     assert.equal((await request(port, { path: '/hang?late' })).status, 504)
+  })
+
+  test('an upload that takes longer than the time for a response is none', { timeout }, async t => {
+    const slow = new PythonHandler({ docroot, appTarget: 'http_listener:app', responseTimeout: 150 })
+    const { port } = await serve(t, createRequestListener(slow, quiet(t)))
+    const req = http.request({ port, host: '127.0.0.1', method: 'POST', path: '/digest', agent: false })
+    const response = once(req, 'response')
+    for (let part = 0; part < 10; part++) {
+      req.write('part')
+      await sleep(40)
+    }
+    req.end()
+    const [res] = await response
+    assert.equal(JSON.parse(await collect(res)).length, 40)
   })
 
   for (const [code, status] of [
