@@ -160,8 +160,8 @@ export interface WebSocketAttachment {
  * are the connection's or the handshake's), a refusal (403), or a response of its own. Messages are held back in both directions while the other side does not take them.
  *
  * Several handlers on one server: each with its `path`; one without serves the rest. A path that nobody serves is a 404,
- * an upgrade to another protocol is served as the request it also is, unless the server has 'upgrade' listeners of
- * others. Browsers let pages of every origin open WebSockets, with cookies: check `origin` in the application.
+ * an upgrade to another protocol is ignored: the server gets the request without it, and its connection goes on. Neither
+ * where the server has 'upgrade' listeners of others. Browsers let pages of every origin open WebSockets, with cookies: check `origin` in the application.
  *
  * A connection that is closed for what the client sent, as below, is a `websocket.disconnect` with that code.
  *

@@ -305,7 +305,8 @@ export interface PythonHandlerOptions {
 
   /**
    * Milliseconds until the head of the response (`handleStream`) or its end (`handleRequest`,
-   * `handleRequestSync`); then `ERR_PYTHON_RESPONSE_TIMEOUT`, and the application's task is cancelled.
+   * `handleRequestSync`); then `ERR_PYTHON_RESPONSE_TIMEOUT`, and the application's task is cancelled. They count from the
+   * request, and anew from each part of its body that is given: an upload that goes on does not time out.
    *
    * 0 to 2147483647; 0 and `Infinity`: no limit. Default: 30000.
    */
@@ -313,7 +314,8 @@ export interface PythonHandlerOptions {
 
   /**
    * Milliseconds in which a stream has to give or take a part; then `ERR_PYTHON_IDLE_TIMEOUT`, and the application's
-   * task is cancelled. Does not apply to WebSockets.
+   * task is cancelled. Files that the application has sent count as well, also after its end. Does not apply to
+   * WebSockets.
    *
    * 0 to 2147483647; 0 and `Infinity`: no limit. Default: 0.
    */
@@ -1027,7 +1029,10 @@ export type PythonHandlerErrorCode =
   | 'ERR_PYTHON_MESSAGE_TOO_LARGE'
   /** `maxInFlight` requests are in flight, and `maxQueued` wait. */
   | 'ERR_PYTHON_OVERLOADED'
-  /** `request.write()` where the body was given, or has ended. */
+  /**
+   * `request.write()` where the body was given, or has ended; a stream as a body that is that of another
+   * request, or has been read.
+   */
   | 'ERR_PYTHON_BODY'
   /** `./http`: another middleware has read the request's body. */
   | 'ERR_PYTHON_BODY_CONSUMED'

@@ -32,12 +32,13 @@ class BodyReader {
   #overhead
   #portion
   #whenBroken = null
+  #skipsFiles = false
   /** Whether the body broke off, and why: any value. */
   hasFailed = false
   error = undefined
 
   /**
-   * @param {{ consume(bytes: number): void, cancel(): void, read(): void }} call
+   * @param {{ consume(bytes: number): void, cancel(): void, read(): void, alive(): void }} call
    * @param {((bytes: number) => void) | null} progress
    * @param {number} overhead what each part costs besides its bytes
    * @param {number} highWaterMark bytes that may wait to be taken
@@ -62,9 +63,17 @@ class BodyReader {
   }
 
   pushFile (slice) {
-    this.#parts.push(new FileSource(slice))
+    const file = new FileSource(slice)
+    if (this.#skipsFiles) file.close()
+    this.#parts.push(file)
     for (const { resolve, response } of this.#waiting.splice(0)) resolve(this.next(response))
     if (this.#stream !== null) this.#feed()
+  }
+
+  /** The files, also those to come, are as if they were read. */
+  skipFiles () {
+    this.#skipsFiles = true
+    this.#closeFiles()
   }
 
   /** Whether parts are left that only files hold: the application has ended, and its body has not. */
@@ -209,6 +218,7 @@ class BodyReader {
       done()
       if (chunk !== null) {
         this.#progress?.(chunk.length)
+        this.#call.alive()
         const counted = Math.min(chunk.length, file.counted)
         file.counted -= counted
         this.#taken += counted

@@ -22,11 +22,13 @@ class BodySource {
     if (typeof source.on === 'function') source.on('error', ignore)
   }
 
-  /** @throws {PythonHandlerError} ERR_PYTHON_BODY: another request reads it */
+  /** @throws {PythonHandlerError} ERR_PYTHON_BODY: another request reads it, or somebody has read it */
   take () {
     const source = this.#source
     if (!(source instanceof Readable) && typeof source.getReader !== 'function') return
     if (taken.has(source)) throw new PythonHandlerError('ERR_PYTHON_BODY', 'the stream is the body of another request')
+    // One that has ended empty is an empty body.
+    if (source.readableEnded && source.readableDidRead) throw new PythonHandlerError('ERR_PYTHON_BODY', 'the stream has been read')
     taken.add(source)
   }
 
@@ -49,10 +51,12 @@ class BodySource {
     if (typeof source.getReader === 'function') {
       if (this.#reader === null && source.locked) return
       (this.#reader ?? source).cancel(reason).catch(ignore)
-    } else if (isRequest(source)) {
+    } else if (isRequest(source) || isServerStream(source)) {
       // The response still has to go out on its connection; Node discards what is left of it.
       source.resume()
     } else if (typeof source.destroy === 'function') {
+      // Of one that goes both ways, the other may still be written.
+      if (source.readableEnded === true && source.writable === true) return
       source.destroy(reason instanceof Error ? reason : undefined)
     } else {
       this.#return(reason)
@@ -71,6 +75,11 @@ class BodySource {
 /** Whether a stream is the request of a server of Node's. */
 function isRequest (source) {
   return Array.isArray(source.rawHeaders) && (source.statusCode === undefined || source.statusCode === null)
+}
+
+/** Whether it is that of a request in an HTTP/2 server's 'stream' event: the response goes out on it as well. */
+function isServerStream (source) {
+  return typeof source.respond === 'function' && typeof source.pushStream === 'function'
 }
 
 function ignore () {}

@@ -252,7 +252,7 @@ class Call {
 
   chunk (bytes) {
     this.#service.bytesReceived += bytes.length
-    this.#alive()
+    this.alive()
     this.#reader.push(bytes)
   }
 
@@ -271,8 +271,9 @@ class Call {
     if (hasFiles) {
       this.#isReading = true
       this.#isWatching = wasWatching
+      this.#service.idleDeadlines?.add(this)
       const response = this.#response.deref()
-      if (response === undefined) this.#reader.discard()
+      if (response === undefined) this.cancel()
       else abandoned.register(response, this, this)
     }
     this.#reader.end()
@@ -280,8 +281,10 @@ class Call {
 
   /** The reader has read the last file, or given it up. */
   read () {
-    if (this.#isReading) abandoned.unregister(this)
+    if (!this.#isReading) return
     this.#isReading = false
+    abandoned.unregister(this)
+    this.#service.idleDeadlines?.remove(this)
     this.#unwatch()
   }
 
@@ -308,7 +311,7 @@ class Call {
   }
 
   drained () {
-    this.#alive()
+    this.alive()
     if (this.#upload !== null) this.#upload.hasRoom = true
     this.#socket?.drained()
     this.#upload?.free()
@@ -358,8 +361,7 @@ class Call {
   /** The promise or the stream ends with `reason` now; the application is told, then cancelled. */
   abort (reason) {
     if (this.#isReading) {
-      this.#unwatch()
-      this.#isReading = false
+      this.read()
       this.#reader.breakOff(reason)
     }
     if (this.#state === OVER) return
@@ -378,6 +380,7 @@ class Call {
   cancel () {
     // A response that nobody holds any more has a reader that nobody holds: its files are closed here.
     this.#reader?.discard()
+    this.read()
     if (this.#state === OVER) return
     this.#giveUp('aborted')
   }
@@ -391,11 +394,12 @@ class Call {
 
   /** The time for a response, or for its next part, is over. */
   expire () {
-    if (this.#state === OVER) return
+    if (this.#state === OVER && !this.#isReading) return
     const { responseTimeout, idleTimeout } = this.#service
     const error = this.#settled
       ? new PythonHandlerError('ERR_PYTHON_IDLE_TIMEOUT', `nothing sent or taken for ${idleTimeout} ms (option \`idleTimeout\`)`)
       : new PythonHandlerError('ERR_PYTHON_RESPONSE_TIMEOUT', `no response within ${responseTimeout} ms (option \`responseTimeout\`)`)
+    if (this.#isReading) return this.abort(error)
     this.#giveUp('timedOut', error, true)
     this.#breakOff(error)
   }
@@ -412,7 +416,7 @@ class Call {
   }
 
   consume (bytes) {
-    this.#alive()
+    this.alive()
     this.#service.native.consume(this.#id, bytes)
   }
 
@@ -433,7 +437,7 @@ class Call {
       this.failUpload(error)
       return Promise.reject(error)
     }
-    this.#alive()
+    this.#given()
     this.#service.bytesSent += chunk.length
     upload.add(chunk.length)
     if (!this.#service.native.write(this.#id, chunk, text)) upload.hasRoom = false
@@ -465,7 +469,10 @@ class Call {
   end (code, reason) {
     if (this.#state === OVER) return
     if (this.#isWebSocket) this.close(code ?? NO_STATUS, reason ?? '')
-    else this.#service.native.end(this.#id)
+    else {
+      this.#given()
+      this.#service.native.end(this.#id)
+    }
   }
 
   /** The client of a WebSocket has closed it. */
@@ -489,9 +496,17 @@ class Call {
     else progress.add(body.length)
   }
 
-  #alive () {
+  /** The body of the response goes on, or that of the request beside it. */
+  alive () {
     const { idleDeadlines } = this.#service
-    if (idleDeadlines !== undefined && this.#settled && this.#isStream && this.#state === BEGUN) idleDeadlines.renew(this)
+    if (idleDeadlines === undefined) return
+    if (this.#isReading || (this.#settled && this.#isStream && this.#state === BEGUN)) idleDeadlines.renew(this)
+  }
+
+  /** The request's body goes on, or has ended: an application that answers after it is not late yet. */
+  #given () {
+    if (this.#settled) this.alive()
+    else if (!this.#isWebSocket) this.#service.deadlines?.renew(this)
   }
 
   /** No event is wanted any more. `now`: the application's task has had its time. */

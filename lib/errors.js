@@ -24,7 +24,8 @@
  *   `maxHeaderSize`.
  * @property ERR_PYTHON_MESSAGE_TOO_LARGE The caller's: a message of a WebSocket is above `maxMessageSize`.
  * @property ERR_PYTHON_OVERLOADED The caller's: `maxInFlight` requests are in flight, and `maxQueued` wait.
- * @property ERR_PYTHON_BODY The caller's: `request.write()` where the body was given, or has ended.
+ * @property ERR_PYTHON_BODY The caller's: `request.write()` where the body was given, or has ended; a stream as a body that is that of another
+ *   request, or has been read.
  * @property ERR_PYTHON_BODY_CONSUMED The caller's: `./http`: another middleware has read the request's body.
  * @property ERR_PYTHON_INVALID_REQUEST The client's: the framing of the request is ambiguous or malformed.
  * @property ERR_PYTHON_UNSUPPORTED_CODING The client's: a transfer coding other than `chunked`.

@@ -2,6 +2,7 @@
 
 // `handler.fetch`: the application as a WHATWG fetch sees a server. No redirects are followed and no cookies kept.
 
+const { discard } = require('./discard.js')
 const { PythonHandlerError } = require('./errors.js')
 const { takeChunk } = require('./request.js')
 
@@ -13,9 +14,6 @@ const WITHOUT_BODY = new Set([204, 205, 304])
 
 /** Statuses that `redirect: 'error'` does not take (Fetch standard, redirect status). */
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
-
-/** Milliseconds that an application may go on with a body that nobody can read. */
-const DISCARDING = 1_000
 
 /** How many bytes of a Request's body are read ahead for its length, and what a part counts besides its own. */
 const READ_AHEAD = 16 * 1024 * 1024
@@ -87,7 +85,7 @@ async function fetch (handler, input, init) {
   }
   const isEmpty = WITHOUT_BODY.has(status) || request.method === 'HEAD'
   const web = new globalThis.Response(isEmpty ? null : bodyOf(response), { status, headers: response.headers.entries() })
-  if (isEmpty && !response.complete) discard(response)
+  if (isEmpty && !response.complete) discard(response).catch(() => {})
   Object.defineProperty(web, 'url', { value: request.url.split('#', 1)[0] })
   if (debug !== undefined) Object.defineProperty(web, 'debug', { value: debug, enumerable: true })
   return web
@@ -160,13 +158,6 @@ async function * readOn (chunks, next, reader) {
 /** Does nothing to a stream that has ended. */
 function giveUp (reader, reason) {
   reader.cancel(reason).catch(() => {})
-}
-
-/** Takes a body that the caller cannot read, so that the application ends as it would elsewhere; not for ever. */
-function discard (response) {
-  const stream = response.stream().resume().on('error', () => {})
-  const timer = setTimeout(() => stream.destroy(), DISCARDING).unref()
-  stream.on('close', () => clearTimeout(timer))
 }
 
 /** Those of the request, and the length of no body where one is usual (Fetch standard, HTTP-network-or-cache fetch). */

@@ -13,7 +13,9 @@ class FileSource {
   #fd
   #position
   #left
-  #opening = null
+  /** What the system does with it now: it is closed after that. */
+  #isBusy = false
+  #isClosed = false
 
   /** @param {{ path: string } | { fd: number, offset: number, count: number }} slice a descriptor is closed at the end */
   constructor ({ path, fd = -1, offset = 0, count = Infinity }) {
@@ -25,50 +27,56 @@ class FileSource {
     this.#left = count
   }
 
-  /** @returns {Promise<Buffer | null>} the next chunk, or null at the end */
+  /** @returns {Promise<Buffer | null>} the next chunk, or null at the end, or where it was closed meanwhile */
   async read () {
-    if (this.#left === 0) return this.#end()
-    if (this.#fd === -1) await this.#open()
+    if (this.#left === 0 || this.#isClosed) return this.#end()
+    this.#isBusy = true
+    try {
+      if (this.#fd === -1) this.#fd = await this.#open()
+      return this.#isClosed ? null : await this.#readChunk()
+    } catch (error) {
+      this.#isClosed = true
+      throw error
+    } finally {
+      this.#isBusy = false
+      if (this.#isClosed) this.close()
+    }
+  }
+
+  async #readChunk () {
     const wanted = Math.min(CHUNK, this.#left)
     const buffer = Buffer.allocUnsafeSlow(wanted)
     const length = await new Promise((resolve, reject) => {
-      fs.read(this.#fd, buffer, 0, wanted, this.#position, (error, read) => {
-        if (!error) return resolve(read)
-        this.close()
-        reject(error)
-      })
+      fs.read(this.#fd, buffer, 0, wanted, this.#position, (error, read) => error ? reject(error) : resolve(read))
     })
-    if (length === 0) return this.#end()
+    if (this.#isClosed) return null
+    if (length === 0) {
+      this.#isClosed = true
+      return null
+    }
     this.#position += length
     this.#left -= length
     return length === wanted ? buffer : buffer.subarray(0, length)
   }
 
-  /** Gives the file back before its end. */
+  /** Gives the file back, also before its end. */
   close () {
-    this.#left = 0
-    const fd = this.#fd
-    const opening = this.#opening
+    this.#isClosed = true
+    // Its number could be another file's by then.
+    if (this.#isBusy || this.#fd === -1) return
+    fs.close(this.#fd, ignore)
     this.#fd = -1
-    this.#opening = null
-    if (fd !== -1) fs.close(fd, ignore)
-    else opening?.then(() => this.close(), ignore)
   }
 
+  /** @returns {Promise<number>} a descriptor */
   async #open () {
     // docs/extensions.rst. The working folder is not the application's.
     if (!isAbsolute(this.#path)) {
       throw new PythonHandlerError('ERR_PYTHON_INVALID_RESPONSE', `path of a file is not absolute: ${this.#path}`)
     }
-    this.#opening = new Promise((resolve, reject) => {
-      fs.open(toFileName(this.#path), 'r', (error, fd) => {
-        if (error) return reject(error)
-        this.#fd = fd
-        resolve()
-      })
+    return new Promise((resolve, reject) => {
+      fs.open(toFileName(this.#path), 'r', (error, fd) => error ? reject(error) : resolve(fd))
     })
-    await this.#opening
-    this.#opening = null
   }
 
   #end () {

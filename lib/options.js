@@ -195,14 +195,16 @@ function readOptions (given) {
     extensions: json(options, 'extensions'),
     /**
      * Milliseconds until the head of the response (`handleStream`) or its end (`handleRequest`,
-     * `handleRequestSync`); then `ERR_PYTHON_RESPONSE_TIMEOUT`, and the application's task is cancelled.
+     * `handleRequestSync`); then `ERR_PYTHON_RESPONSE_TIMEOUT`, and the application's task is cancelled. They count from the
+     * request, and anew from each part of its body that is given: an upload that goes on does not time out.
      *
      * 0 to 2147483647; 0 and `Infinity`: no limit. Default: 30000.
      */
     responseTimeout: duration(options, 'responseTimeout', 30_000),
     /**
      * Milliseconds in which a stream has to give or take a part; then `ERR_PYTHON_IDLE_TIMEOUT`, and the application's
-     * task is cancelled. Does not apply to WebSockets.
+     * task is cancelled. Files that the application has sent count as well, also after its end. Does not apply to
+     * WebSockets.
      *
      * 0 to 2147483647; 0 and `Infinity`: no limit. Default: 0.
      */

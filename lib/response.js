@@ -106,6 +106,11 @@ class Response {
     return #reader in response && response.#reader?.hasFiles === true
   }
 
+  /** Nobody can have the body: what of it is in files is given back unread. */
+  static skipFiles (response) {
+    if (#reader in response) response.#reader?.skipFiles()
+  }
+
   /** An integer from 100 to 999. Setting another: `ERR_PYTHON_INVALID_ARGUMENT`. */
   get status () {
     return this.#status

@@ -4,11 +4,12 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import http from 'node:http'
-import { PassThrough, Readable } from 'node:stream'
+import http2 from 'node:http2'
+import { Duplex, PassThrough, Readable } from 'node:stream'
 import { after, describe, test } from 'node:test'
 import { Request } from '../index.js'
-import { failure, release, serve, timeout, turns } from './fixtures.mjs'
-import { body, script, start, unique } from './script.mjs'
+import { collect, failure, noted, release, serve, timeout, turns } from './fixtures.mjs'
+import { body, bytes, part, script, start, unique } from './script.mjs'
 
 const handler = serve('script:app', { responseTimeout: 0, maxBodySize: 64 * 2 ** 20 })
 const OK = script(start(), body('ok'))
@@ -140,6 +141,56 @@ test('the request of a server is not destroyed: its response can still be sent',
     t.after(() => client.destroy())
   })
   assert.equal(String(await answer.toArray()), '200')
+})
+
+describe('a stream of an HTTP/2 server, on which the response goes out', () => {
+  for (const [what, steps, expected] of [
+    ['that the application reads', [['swallow', unique('body')], start(), part('a'), body('b')], 'ab'],
+    ['that it does not read', [start(), part('a'), body('b')], 'ab']
+  ]) {
+    test(`${what} is not destroyed`, { timeout }, async t => {
+      const server = http2.createServer()
+      server.on('stream', async (stream, headers) => {
+        const response = await handler.handleStream({ method: 'POST', url: headers[':path'], body: stream })
+        stream.respond({ ':status': response.status })
+        response.stream().pipe(stream)
+      })
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      t.after(() => server.close())
+      const client = http2.connect(`http://127.0.0.1:${server.address().port}`)
+      t.after(() => client.destroy())
+      const request = client.request({ ':method': 'POST', ':path': script(...steps) })
+      request.end(Buffer.alloc(200_000))
+      assert.equal(String(await collect(request)), expected)
+      assert.equal(request.rstCode, http2.constants.NGHTTP2_NO_ERROR)
+    })
+  }
+})
+
+test('a stream that goes both ways is not destroyed when its readable side has ended', { timeout }, async () => {
+  const source = new Duplex({
+    read () {
+      this.push('all')
+      this.push(null)
+    },
+    write (_chunk, _encoding, callback) { callback() },
+    autoDestroy: false
+  })
+  assert.equal((await handler.handleRequest({ method: 'POST', url: script(['swallow', unique('body')], start(), body()), body: source })).status, 200)
+  await turns(2)
+  assert.deepEqual([source.destroyed, source.writable], [false, true])
+})
+
+test('a stream that was read by somebody is refused; one that ended empty is an empty body', { timeout }, async () => {
+  const read = Readable.from([Buffer.from('all')])
+  await collect(read)
+  await assert.rejects(handler.handleRequest({ method: 'POST', url: OK, body: read }), failure('ERR_PYTHON_BODY'))
+  const empty = Readable.from([])
+  await collect(empty)
+  const name = unique('body')
+  await handler.handleRequest({ method: 'POST', url: script(['receive', name], start(), body()), body: empty })
+  assert.deepEqual(await noted(name), { type: 'http.request', body: bytes(''), more_body: false })
 })
 
 test('a source that never waits does not hold the event loop: an early answer is heard', { timeout }, async () => {

@@ -356,6 +356,17 @@ describe('pathsend', () => {
       await response.next()
       response.cancel()
     }],
+    ['and cancelled while it is opened', async response => {
+      const next = response.next()
+      response.cancel()
+      assert.equal(await next, null)
+    }],
+    ['and cancelled while it is read', async response => {
+      await response.next()
+      const next = response.next()
+      response.cancel()
+      assert.equal(await next, null)
+    }],
     ['and cancelled before', async response => response.cancel()]
   ]) {
     test(`read ${what} leaves nothing open`, { timeout, skip }, async () => {

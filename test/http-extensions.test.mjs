@@ -403,6 +403,17 @@ describe('files', () => {
     })
   }
 
+  for (const [status, target] of [[204, path.join(folder, 'none')], [304, path.join(folder, 'none')], [304, file]]) {
+    test(`are not opened for a ${status}: ${path.basename(target)}`, { timeout }, async t => {
+      const { port, errors } = await listen(t)
+      const name = unique('done')
+      const answer = await request(port, [start({ status }), ['send', { type: 'http.response.pathsend', path: target }], ['note', name]])
+      assert.deepEqual([answer.status, answer.body.length], [status, 0])
+      await noted(name)
+      assert.deepEqual(errors, [])
+    })
+  }
+
   test('keep the application\'s content-length', { timeout }, async t => {
     const { port } = await listen(t)
     const steps = [start({ headers: pairs({ 'content-length': String(size) }) }), ['send', { type: 'http.response.pathsend', path: file }]]

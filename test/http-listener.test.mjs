@@ -7,24 +7,32 @@ import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
-import { describe, test } from 'node:test'
+import { after, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import express from 'express'
 import { Headers, PythonHandler, PythonHandlerError, Response } from '../index.js'
 import { body, script, start } from './script.mjs'
-import { createRequestListener } from '../http.js'
+import { createRequestListener, stopGracefully } from '../http.js'
+import interpreter from '../lib/interpreter.js'
 
 const timeout = 30_000
 const docroot = fileURLToPath(new URL('fixtures', import.meta.url))
 const handler = new PythonHandler({ docroot, appTarget: 'http_listener:app' })
 const silent = { onError () {} }
+const folder = mkdtempSync(join(tmpdir(), 'python-node-'))
+const { executable } = interpreter.findInterpreter({ docroot })
+const certificates = JSON.parse(execFileSync(executable, [join(docroot, 'certificates.py')]))
+
+after(() => rmSync(folder, { recursive: true }))
 
 /** A server on a free port that is gone, with its connections, when the test ends. */
 async function serve (t, listener, { make = http.createServer, at = { port: 0, host: '127.0.0.1' }, options = {} } = {}) {
@@ -112,6 +120,18 @@ async function readUntil (socket, wanted) {
 
 function sha256 (bytes) {
   return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** Whether a descriptor of this process is open on a file. */
+function isOpen (path) {
+  return readdirSync('/proc/self/fd').some(name => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`) === path
+    } catch {
+      // The one that reads the folder is closed already.
+      return false
+    }
+  })
 }
 
 /** Waits until `read()` gives the same non-zero number for a while: whatever moved has stopped. */
@@ -347,6 +367,16 @@ describe('request bodies', () => {
     assert.equal(JSON.parse(await collect(res)).length, 5)
   })
 
+  test('100 Continue is sent where it is one expectation of several', { timeout }, async t => {
+    const { port, server } = await serve(t, () => assert.fail('a plain request'))
+    server.on('checkContinue', createRequestListener(handler))
+    const socket = net.connect(port, '127.0.0.1')
+    socket.write('POST /digest HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: foo, 100-continue\r\nContent-Length: 5\r\n\r\n')
+    await readUntil(socket, '100 Continue')
+    socket.write('hello')
+    assert.match(String(await collect(socket)), /"length": 5/)
+  })
+
   test('100 Continue is not sent where the application does not read, and the connection closes', { timeout }, async t => {
     const { port, server } = await serve(t, () => assert.fail('a plain request'))
     const scripts = new PythonHandler({ docroot, appTarget: 'script:app' })
@@ -434,6 +464,19 @@ describe('request bodies', () => {
     assert.ok(accepted.bytesRead > 1 << 20 && accepted.bytesRead < length / 2, `${accepted.bytesRead} bytes were read`)
   })
 
+  test('a HEAD whose body is refused is answered before the rest of it', { timeout }, async t => {
+    const small = new PythonHandler({ docroot, appTarget: 'http_listener:app', maxBodySize: 1000 })
+    const { port } = await serve(t, createRequestListener(small, silent))
+    const socket = net.connect(port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    socket.write('HEAD /digest HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n')
+    const closed = once(socket, 'close').then(() => 'closed')
+    assert.match(await Promise.race([readUntil(socket, '\r\n\r\n'), closed]), /^HTTP\/1\.1 413 /)
+    assert.equal(await Promise.race([closed, new Promise(resolve => setImmediate(resolve, 'open'))]), 'open')
+    socket.write(Buffer.alloc(1001))
+    await closed
+  })
+
   test('a refused body that was never asked for closes the connection', { timeout }, async t => {
     const { port, server } = await serve(t, () => assert.fail('a plain request'))
     server.on('checkContinue', createRequestListener({
@@ -443,6 +486,73 @@ describe('request bodies', () => {
     assert.match(text, /^HTTP\/1\.1 413 /)
     assert.match(text, /connection: close/i)
   })
+})
+
+describe('a body that another part of the server looks at too', () => {
+  /** Three parts of a body, the last two when the listener was called. */
+  async function upload (t, before, { onError } = quiet(t)) {
+    const listener = createRequestListener(handler, { onError })
+    let resolve
+    const served = new Promise(_resolve => { resolve = _resolve })
+    const { port } = await serve(t, async (req, res) => {
+      const looked = before(req)
+      if (looked instanceof Promise) await looked
+      listener(req, res)
+      resolve()
+    })
+    const req = http.request({ port, host: '127.0.0.1', method: 'POST', path: '/digest', agent: false, headers: { 'content-length': 300_000 } })
+    req.write(Buffer.alloc(100_000, 'a'))
+    await served
+    req.write(Buffer.alloc(100_000, 'b'))
+    req.end(Buffer.alloc(100_000, 'c'))
+    const [res] = await once(req, 'response')
+    return { status: res.statusCode, text: String(await collect(res)) }
+  }
+
+  for (const [what, look] of [
+    ['by a listener of \'data\'', (req, seen) => req.on('data', chunk => seen.push(chunk))],
+    ['by a listener of \'data\', paused', (req, seen) => req.on('data', chunk => seen.push(chunk)).pause()],
+    ['by a pipe', (req, seen) => req.pipe(new PassThrough().on('data', chunk => seen.push(chunk)))]
+  ]) {
+    test(`${what}, in the same turn: both get everything`, { timeout }, async t => {
+      const seen = []
+      let length = 0
+      const { text } = await upload(t, req => {
+        look(req, seen)
+        req.on('end', () => { length = Buffer.concat(seen).length })
+      })
+      assert.equal(JSON.parse(text).sha256, sha256(Buffer.concat([Buffer.alloc(100_000, 'a'), Buffer.alloc(100_000, 'b'), Buffer.alloc(100_000, 'c')])))
+      assert.equal(what === 'by a pipe' ? 300_000 : length, 300_000)
+    })
+  }
+
+  test('a small one, in one packet, by a listener of \'data\'', { timeout }, async t => {
+    const listener = createRequestListener(handler, quiet(t))
+    const seen = []
+    const { port } = await serve(t, (req, res) => {
+      req.on('data', chunk => seen.push(chunk))
+      listener(req, res)
+    })
+    assert.match(await raw(port, 'POST /digest HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello'), /"length": 5/)
+    assert.equal(String(Buffer.concat(seen)), 'hello')
+  })
+
+  for (const [what, before] of [
+    ['of which a part has gone by', req => new Promise(resolve => req.on('data', resolve))],
+    ['of which a part was read', async req => {
+      await once(req, 'readable')
+      req.read()
+      req.removeAllListeners('readable')
+    }],
+    ['that has another reader', async req => { req.on('readable', () => req.read()) }]
+  ]) {
+    test(`${what} is an error that says so`, { timeout }, async t => {
+      const { reported, onError } = recorder()
+      const { status } = await upload(t, before, { onError })
+      assert.equal(status, 500)
+      assert.equal((await reported).code, 'ERR_PYTHON_BODY_CONSUMED')
+    })
+  }
 })
 
 describe('responses', () => {
@@ -562,9 +672,19 @@ describe('responses', () => {
   test('HEAD of a body without end: the application is told when the connection closes', { timeout }, async t => {
     const { port } = await listen(t)
     const agent = new http.Agent({ keepAlive: true })
-    assert.equal((await request(port, { agent, method: 'HEAD', path: '/first-chunk?head' })).status, 200)
+    assert.equal((await request(port, { agent, method: 'HEAD', path: '/first-chunk?left' })).status, 200)
     agent.destroy()
-    assert.equal(await json(port, { path: '/wait?gone:head' }), 'gone:head')
+    assert.equal(await json(port, { path: '/wait?gone:left' }), 'gone:left')
+  })
+
+  test('HEAD of a body without end: the application is told after a second, the connection goes on', { timeout }, async t => {
+    const { port } = await listen(t, quiet(t))
+    const socket = net.connect(port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    socket.write('HEAD /flood?head HTTP/1.1\r\nHost: a\r\n\r\n')
+    await readUntil(socket, '\r\n\r\n')
+    socket.write('GET /wait?gone:head HTTP/1.1\r\nHost: a\r\n\r\n')
+    await readUntil(socket, '"gone:head"')
   })
 
   for (const [what, query, whole] of [
@@ -709,6 +829,23 @@ describe('clients that leave', () => {
     await own.close()
   })
 
+  test('who take nothing of a file for idleTimeout are cut off, and the file is closed', { timeout, skip: process.platform !== 'linux' && 'reads /proc' }, async t => {
+    const path = join(folder, 'large')
+    writeFileSync(path, Buffer.alloc(32 << 20))
+    const own = await PythonHandler.load({ docroot, appTarget: 'script:app', idleTimeout: 100 })
+    const { reported, onError } = recorder()
+    const { port } = await serve(t, createRequestListener(own, { onError }))
+    const socket = net.connect(port, '127.0.0.1').pause()
+    const closed = once(socket, 'close')
+    socket.on('error', () => {})
+    socket.write(`GET ${script(start(), ['send', { type: 'http.response.pathsend', path }])} HTTP/1.1\r\nHost: a\r\n\r\n`)
+    assert.equal((await reported).code, 'ERR_PYTHON_IDLE_TIMEOUT')
+    while (isOpen(path)) await new Promise(setImmediate)
+    socket.resume()
+    await closed
+    await own.close()
+  })
+
   test('with a pipelined request whose turn has not come', { timeout }, async t => {
     const { port } = await listen(t, quiet(t))
     const socket = net.connect(port, '127.0.0.1')
@@ -784,10 +921,48 @@ describe('failures', () => {
     await rest
   })
 
+  for (const [carrier, serverOptions, connect] of [
+    ['TLS', { make: https.createServer, options: certificates.server }, ({ port }) => tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })],
+    ['a Unix socket', { at: { path: join(folder, 'http10') } }, ({ path }) => net.connect(path)]
+  ]) {
+    const skip = process.platform === 'win32' && carrier === 'a Unix socket'
+    // Scenario: only TCP can be reset; Node throws for anything else, and the process ended.
+    test(`after the head, to HTTP/1.0 over ${carrier}: the connection ends, and nothing is thrown`, { timeout, skip }, async t => {
+      quiet(t)
+      const { reported, onError } = recorder()
+      const { port } = await listen(t, { onError }, serverOptions)
+      const path = serverOptions.at?.path
+      const name = `r-${carrier.length}`
+      const socket = connect({ port, path })
+      socket.write(`GET /raise-later?${name} HTTP/1.0\r\n\r\n`)
+      await readUntil(socket, 'begun')
+      const rest = collect(socket)
+      const set = await listen(t)
+      await request(set.port, { path: `/set?${name}` })
+      assert.equal((await reported).code, 'ERR_PYTHON_EXCEPTION')
+      if (carrier === 'TLS') await assert.rejects(rest, { code: 'ECONNRESET' })
+      else assert.equal(String(await rest), '')
+    })
+  }
+
   test('a response that does not come in time is a 504', { timeout }, async t => {
     const slow = new PythonHandler({ docroot, appTarget: 'http_listener:app', responseTimeout: 100 })
     const { port } = await serve(t, createRequestListener(slow, silent))
     assert.equal((await request(port, { path: '/hang?late' })).status, 504)
+  })
+
+  test('an upload that takes longer than the time for a response is none', { timeout }, async t => {
+    const slow = new PythonHandler({ docroot, appTarget: 'http_listener:app', responseTimeout: 150 })
+    const { port } = await serve(t, createRequestListener(slow, quiet(t)))
+    const req = http.request({ port, host: '127.0.0.1', method: 'POST', path: '/digest', agent: false })
+    const response = once(req, 'response')
+    for (let part = 0; part < 10; part++) {
+      req.write('part')
+      await sleep(40)
+    }
+    req.end()
+    const [res] = await response
+    assert.equal(JSON.parse(await collect(res)).length, 40)
   })
 
   for (const [code, status] of [
@@ -814,6 +989,14 @@ describe('failures', () => {
       onError () { throw new Error('from onError') }
     }))
     await assert.rejects(request(port), { code: 'ECONNRESET' })
+    assert.match(String(console.error.mock.calls[0].arguments[0]), /from onError/)
+  })
+
+  test('an onError that rejects does not reach the process', { timeout }, async t => {
+    quiet(t)
+    t.mock.method(console, 'error', () => {})
+    const { port } = await listen(t, { onError: async () => { throw new Error('from onError') } })
+    assert.equal((await request(port, { path: '/raise' })).status, 500)
     assert.match(String(console.error.mock.calls[0].arguments[0]), /from onError/)
   })
 
@@ -1016,6 +1199,37 @@ describe('Express and Connect', () => {
     assert.equal(status, 418)
     assert.equal(String(body), 'ERR_PYTHON_EXCEPTION')
   })
+})
+
+describe('more than one listener on a request', () => {
+  test('onError can hand it on: the first has nothing left in flight', { timeout }, async t => {
+    const closed = new PythonHandler({ docroot, appTarget: 'http_listener:app' })
+    await closed.close()
+    const app = express()
+    app.use(createRequestListener(closed, {
+      onError (_error, _req, _res, { next }) {
+        next()
+        return true
+      }
+    }), createRequestListener(handler, quiet(t)))
+    const { port, server } = await serve(t, app)
+    assert.equal((await json(port, { path: '/scope' })).path, '/scope')
+    const begin = performance.now()
+    await stopGracefully(server, closed, { timeout: 20_000 })
+    assert.ok(performance.now() - begin < 10_000)
+  })
+
+  for (const [what, end] of [['that has ended', res => res.end('answered')], ['that was destroyed', res => res.destroy()]]) {
+    test(`a response ${what} is not the application's`, { timeout }, async t => {
+      const listener = createRequestListener({ handleStream: async () => assert.fail('called') }, quiet(t))
+      const { port } = await serve(t, (req, res) => {
+        end(res)
+        listener(req, res)
+      })
+      const answer = await request(port).catch(error => error)
+      assert.equal(String(answer.body ?? answer.code), what === 'that has ended' ? 'answered' : 'ECONNRESET')
+    })
+  }
 })
 
 describe('HTTP/2', () => {

@@ -2,12 +2,15 @@
 // the application does is in the steps of fixtures/script.py.
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
+import http2 from 'node:http2'
+import https from 'node:https'
 import net from 'node:net'
 import { after, describe, test } from 'node:test'
+import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { inspect, promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
@@ -21,6 +24,9 @@ import { runFixture } from './processes.mjs'
 import { accept, binary, body, bytes, close, part, script, start, text, unique } from './script.mjs'
 
 const handler = serve('script:app', { responseTimeout: 0 })
+
+const { executable } = interpreter.findInterpreter({ docroot })
+const certificates = JSON.parse(execFileSync(executable, [fileURLToPath(new URL('fixtures/certificates.py', import.meta.url))]))
 
 after(() => handler.close({ timeout: 1000 }))
 
@@ -886,25 +892,99 @@ describe('which handler serves', () => {
     })
   }
 
-  // Scenario: Java's HttpClient and `curl --http2` offer h2c with each request, and got a 400.
-  test('an upgrade to another protocol is served as the request it is', { timeout }, async t => {
-    const { port } = await listen(t)
-    const client = raw(port)
-    const headers = { Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'Sec-WebSocket-Version': undefined, 'Sec-WebSocket-Key': undefined }
-    client.write(handshake(script(start(), part('plain '), body('request')), headers))
-    const all = await client.all
-    assert.match(all, /^HTTP\/1.1 200 OK\r\n/)
-    assert.match(all, /\r\nConnection: close\r\n/i)
-    assert.match(all, /plain /)
-    assert.match(all, /request/)
-  })
+  // Scenario: Java's HttpClient and `curl --http2` offer h2c with each request.
+  describe('an upgrade to another protocol is ignored (RFC 9110, 7.8)', () => {
+    const plain = { Connection: undefined, Upgrade: undefined, 'Sec-WebSocket-Version': undefined, 'Sec-WebSocket-Key': undefined }
+    const offer = { ...plain, Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMAAABk' }
 
-  test('an upgrade to another protocol with a body is a 400', { timeout }, async t => {
-    const { port } = await listen(t)
-    const client = raw(port)
-    client.write(handshake(script(start(), body()), { Upgrade: 'h2c', 'Content-Length': '3' }, 'POST'))
-    client.write('abc')
-    assert.match(await client.all, /^HTTP\/1.1 400 /)
+    test('the connection goes on, with bodies both ways, and is one connection to listeners', { timeout }, async t => {
+      const { port, server } = await listen(t)
+      let connections = 0
+      let requests = 0
+      server.on('connection', () => { connections++ })
+      server.on('request', () => { requests++ })
+      const warned = []
+      const warn = warning => warned.push(warning.name)
+      process.on('warning', warn)
+      t.after(() => process.off('warning', warn))
+      const client = raw(port)
+      for (let count = 1; count <= 15; count++) {
+        const name = unique('body')
+        const head = handshake(script(['receive', name], start(), body(`answer ${count}`)), { ...offer, 'Content-Length': '3' }, 'POST')
+        client.write(Buffer.concat([head, Buffer.from('abc')]))
+        await client.until(`answer ${count}`)
+        assert.deepEqual(await noted(name), { type: 'http.request', body: bytes('abc'), more_body: false })
+      }
+      // A body in chunks, with the next request in the same packet.
+      const name = unique('scope')
+      const chunked = handshake(script(['scope_as', name], ['receive'], start(), body('chunked')),
+        { ...offer, Connection: 'Upgrade, x-a', 'X-A': 'caf\xe9', 'Transfer-Encoding': 'chunked' }, 'POST')
+      const last = handshake(script(start(), body('last')), { ...plain, Connection: 'close' })
+      client.write(Buffer.concat([chunked, Buffer.from('3\r\nabc\r\n0\r\n\r\n'), last]))
+      const all = await client.all
+      assert.match(all, /chunkedHTTP\/1\.1 200 OK\r\n[^]*\r\nConnection: close\r\n[^]*last$/)
+      const { headers } = await noted(name)
+      const fields = Object.fromEntries(headers.map(([field, value]) => [field.$bytes, value.$bytes]))
+      assert.deepEqual(fields, { host: 'example.test', connection: 'x-a', 'x-a': 'caf\xe9', 'transfer-encoding': 'chunked' })
+      assert.deepEqual([connections, requests, warned], [1, 17, []])
+    })
+
+    test('a long response is sent to its end', { timeout }, async t => {
+      const { port } = await listen(t)
+      const client = raw(port)
+      client.write(handshake(script(start(), ['repeat', 64, unique('sent'), { type: 'http.response.body', body: { $zeros: 65_536 }, more_body: true }], body('end')),
+        { ...offer, Connection: 'Upgrade, close' }))
+      assert.ok((await client.all).length > 64 * 65_536)
+    })
+
+    test('a client that leaves is noticed', { timeout }, async t => {
+      const { port } = await listen(t)
+      const name = unique('gone')
+      const client = raw(port)
+      client.write(handshake(script(start(), part('first'), ['receive'], ['receive', name]), offer))
+      await client.until('first')
+      client.destroy()
+      assert.deepEqual(await noted(name), { type: 'http.disconnect' })
+    })
+
+    test('the timeouts of the server hold', { timeout }, async t => {
+      const { port, server } = await listen(t)
+      server.keepAliveTimeout = 50
+      const client = raw(port)
+      client.write(handshake(script(start(), body('answer')), offer))
+      assert.match(await client.all, /^HTTP\/1\.1 200 /)
+    })
+
+    // Scenario: Node keeps a thousand header fields. Without the length, what the client sends as a body would be requests.
+    test('a head of which Node has not kept all is refused', { timeout }, async t => {
+      const { port, server } = await listen(t, undefined, () => assert.fail('a request'))
+      for (const [limit, count] of [[null, 1000], [5, 5]]) {
+        server.maxHeadersCount = limit
+        const client = raw(port)
+        const hidden = 'GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n'
+        client.write(`POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n${'a: b\r\n'.repeat(count)}Content-Length: ${hidden.length}\r\n\r\n${hidden}`)
+        const all = await client.all
+        assert.match(all, /^HTTP\/1\.1 431 /)
+        assert.equal(all.match(/HTTP\/1\.1/g).length, 1)
+      }
+    })
+
+    for (const protocol of ['https', 'http2, with allowHTTP1']) {
+      test(`over TLS: ${protocol}`, { timeout }, async t => {
+        const make = protocol === 'https' ? https.createServer : http2.createSecureServer
+        const server = make({ ...certificates.server, allowHTTP1: true }, createRequestListener(handler))
+        attachWebSocket(server, handler)
+        server.listen(0, '127.0.0.1')
+        await once(server, 'listening')
+        t.after(() => server.close())
+        const client = tls.connect({ port: server.address().port, host: '127.0.0.1', rejectUnauthorized: false })
+        const name = unique('body')
+        const head = handshake(script(['receive', name], start(), body('answer')), { ...offer, Connection: 'Upgrade, close', 'Content-Length': '3' }, 'POST')
+        client.write(Buffer.concat([head, Buffer.from('abc')]))
+        assert.match(String(await collect(client)), /^HTTP\/1\.1 200 [^]*answer$/)
+        assert.deepEqual(await noted(name), { type: 'http.request', body: bytes('abc'), more_body: false })
+      })
+    }
   })
 })
 
@@ -1001,7 +1081,6 @@ describe('other clients', () => {
   test('the library websockets of Python', { timeout }, async t => {
     const { url } = await listen(t)
     const end = unique('end')
-    const { executable } = interpreter.findInterpreter({ docroot })
     const file = fileURLToPath(new URL('fixtures/websockets_client.py', import.meta.url))
     const target = url(...accept({ subprotocol: 'superchat' }), ['echo', end])
     const { stdout } = await promisify(execFile)(executable, [file, target], { timeout: timeout / 2 })

@@ -61,6 +61,40 @@ describe('responseTimeout', () => {
     assert.equal((await once(refused, 'error')).error.code, 'ERR_PYTHON_RESPONSE_TIMEOUT')
   })
 
+  // Scenario: an upload of a minute, by a client that sends all the time, was a 504 after 30 s.
+  for (const method of ['handleRequest', 'handleStream']) {
+    test(`counts anew from each part of the request body: ${method}`, { timeout }, async () => {
+      async function * parts () {
+        for (let count = 0; count < 10; count++) {
+          yield Buffer.from('x')
+          await new Promise(resolve => setTimeout(resolve, 25))
+        }
+      }
+      const answer = await hasty[method]({ method: 'POST', url: script(['swallow', unique('parts')], start(), body('all')), body: parts() })
+      assert.equal(String(answer.body ?? await collect(answer)), 'all')
+    })
+  }
+
+  test('rejects a request whose body stalls, and one whose application does not answer after it', { timeout }, async () => {
+    for (const end of [() => {}, request => request.end()]) {
+      const name = unique('cancelled')
+      const request = new Request({ method: 'POST', url: script(['receive'], ['forever', name]) })
+      const answer = assert.rejects(hasty.handleStream(request), late)
+      await request.write('x')
+      await end(request)
+      await answer
+      assert.equal(await noted(name), true)
+    }
+  })
+
+  test('does not count anew from a message to a WebSocket', { timeout }, async () => {
+    const request = new Request({ url: script(['receive'], ['forever', unique('never')]), websocket: true })
+    const rejected = assert.rejects(hasty.handleStream(request), late)
+    const writing = setInterval(() => request.write('x').catch(() => {}), 20)
+    await rejected
+    clearInterval(writing)
+  })
+
   test('of 0 is none', { timeout }, async () => {
     const name = unique('go')
     const response = patient.handleRequest({ url: script(['released', name], start(), body()) })
@@ -146,6 +180,27 @@ describe('idleTimeout', () => {
     length += (await collect(response)).length
     assert.equal(length, 786_435)
   })
+
+  for (const [what, steps] of [
+    ['a path', [start(), ['send', { type: 'http.response.pathsend', path: process.execPath }]]],
+    ['a descriptor', [['open', process.execPath], start(), ['send_file', { count: 8 * 2 ** 20 }], ['close_file']]]
+  ]) {
+    test(`fails a file that nobody reads on, also after the application's end: ${what}`, { timeout }, async () => {
+      const response = await idle.handleStream({ url: script(...steps) })
+      assert.ok((await response.next()).length > 0)
+      await new Promise(resolve => setTimeout(resolve, 600))
+      await assert.rejects(response.next(), tooIdle)
+    })
+
+    test(`does not fail a file that is read slowly, also after the application's end: ${what}`, { timeout }, async () => {
+      const response = await idle.handleStream({ url: script(...steps) })
+      for (let count = 0; count < 12; count++) {
+        assert.equal((await response.next()).length, 65_536)
+        await new Promise(resolve => setTimeout(resolve, 50))
+      }
+      response.cancel()
+    })
+  }
 
   test('does not count before the head, nor for a WebSocket', { timeout }, async () => {
     const response = await idle.handleStream({ url: script(['sleep', 0.4], start(), body('late')) })

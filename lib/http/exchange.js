@@ -7,23 +7,22 @@
  */
 
 const { EventEmitter } = require('node:events')
-const { ServerResponse } = require('node:http')
-const { Http2ServerRequest, Http2ServerResponse, constants: { NGHTTP2_INTERNAL_ERROR } } = require('node:http2')
+const { Http2ServerRequest, Http2ServerResponse } = require('node:http2')
+const { discard } = require('../discard.js')
 const { PythonHandlerError } = require('../errors.js')
 const { Headers } = require('../headers.js')
 const { Response } = require('../response.js')
 const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
-const { Failure, mismatch } = require('./failure.js')
-const { HEAD_FIELDS, continueSent, isHttp2 } = require('./protocol.js')
+const { Failure, mismatch, tell } = require('./failure.js')
+const { continueSent, isHttp2 } = require('./protocol.js')
 const { RequestBody } = require('./request-body.js')
 const { RequestHead } = require('./request-head.js')
+const { ResponseBody, cutOff } = require('./response-body.js')
 const { ResponseHead } = require('./response-head.js')
 
 /** Also says that nothing follows: a `Request` without a body waits for what is written to it. */
 const NO_BODY = Buffer.alloc(0)
-
-const kExchange = Symbol('python-node exchange')
 
 const { on } = EventEmitter.prototype
 
@@ -35,24 +34,22 @@ class Exchange {
   #connection = null
   #signal = new ClientSignal()
   #requestBody = null
+  #responseBody
   /** The application has not answered yet: what is wrong with a header is wrong with the client's. */
   #building = true
   #takesTrailers = false
   #expectsContinue = false
-  /** The last byte was handed to Node. */
-  #sent = false
   /** The application still sends what may not be sent on. */
   #discarding = false
   /** The response can take nothing more. */
   #closed = false
-  #wakeWriter = null
-  #flushing = false
 
   constructor (service, req, res, next) {
     this.#service = service
     this.#req = req
     this.#res = res
     this.#next = next
+    this.#responseBody = new ResponseBody(req, res, this)
   }
 
   /** Never rejects. */
@@ -61,16 +58,15 @@ class Exchange {
     try {
       const connection = this.#connection = Connection.of(this.#req)
       // A middleware before this one may have taken longer than the client waited.
-      if (connection === null) return
+      if (connection === null || res.writableEnded || res.destroyed) return
       const head = new RequestHead(this.#req)
       this.#takesTrailers = head.takesTrailers
       this.#expectsContinue = head.expectsContinue
       // Node's HTTP/2 response has no 'close' for a HEAD whose client leaves before the head.
       const carrier = isHttp2(this.#req) ? res.stream : res
-      carrier[kExchange] = this
-      // Of the response itself: middleware replaces its `on` (compression).
-      on.call(carrier, 'close', onResponseClose)
-      if (carrier !== res) carrier.on('aborted', onStreamAborted)
+      // Of the response itself: middleware replaces its `on` (compression). One for each exchange: a listener may hand on.
+      on.call(carrier, 'close', () => this.responseClosed())
+      if (carrier !== res) carrier.on('aborted', () => this.#streamAborted())
       this.#service.inFlight.enter()
       // A response that waits behind a pipelined one has no socket and, before Node 26, no 'close'.
       if (res.socket === null) connection.watch(this)
@@ -82,7 +78,7 @@ class Exchange {
       if (this.#closed || res.writableEnded) return
       await this.#deliver(response)
     } catch (error) {
-      this.#fail(error)
+      this.failed(error)
     }
   }
 
@@ -92,20 +88,26 @@ class Exchange {
     const reason = clientDisconnected()
     this.#signal.abort(reason)
     this.#requestBody?.release(reason)
-    this.#wakeWriter?.()
   }
 
   /** After the response's last byte, or because the client has left. */
   responseClosed () {
-    if (!this.#sent) return this.connectionLost()
+    if (!this.#responseBody.isSent) return this.connectionLost()
     this.#close()
     this.#requestBody?.release()
     if (!this.#discarding) this.#connection.unwatch(this)
   }
 
+  /** All that Node 20 to 24 say of a stream reset with NO_ERROR whose client takes nothing. They keep it, and what it held. */
+  #streamAborted () {
+    this.responseClosed()
+    process.nextTick(destroy, this.#res.stream)
+  }
+
   #close () {
     if (this.#closed) return
     this.#closed = true
+    this.#responseBody.close()
     this.#service.inFlight.leave()
   }
 
@@ -200,18 +202,22 @@ class Exchange {
   /** A body that came in one packet with the head goes over whole, any other as a stream. */
   async #takeBody (head) {
     const req = this.#req
-    if (req.readableEnded) {
+    if (wasRead(req)) {
       const body = consumedBody(req)
       head.bodyWasRead(body)
       return body
     }
-    if (!head.expectsContinue && head.contentLength !== -1 && !isHttp2(req)) {
+    // Somebody before this one has listened, or paused it: both get everything if both begin in this turn.
+    const isShared = req.readableFlowing !== null
+    if (!isShared && !head.expectsContinue && head.contentLength !== -1 && !isHttp2(req)) {
       // Node parses the rest of the packet before the next microtask.
       await null
       if (req.readableLength === head.contentLength) return req.read()
     }
     const awaitsContinue = head.expectsContinue && !continueSent(req, this.#res)
-    return (this.#requestBody = new RequestBody(req, this.#res, awaitsContinue))
+    const body = this.#requestBody = new RequestBody(req, this.#res, awaitsContinue)
+    if (isShared) body.hold()
+    return body
   }
 
   async #deliver (response) {
@@ -220,20 +226,20 @@ class Exchange {
     this.#closeAfterwards()
     const head = new ResponseHead(req, response)
     const { contentLength, bodiless } = head
-    const first = response.complete ? null : await this.#begin(response)
+    const first = response.complete || bodiless ? null : await this.#begin(response)
     if (this.#closed || res.writableEnded) return
     if (bodiless) {
       head.write(req, res, -1)
-      this.#end()
+      this.#responseBody.end()
       if (!response.complete) await this.#discard(response)
     } else if (response.complete && response.trailers === null) {
       const body = response.body ?? NO_BODY
       if (contentLength !== -1 && contentLength !== body.length) throw mismatch(contentLength, body.length)
       head.write(req, res, body.length)
-      this.#end(body)
+      this.#responseBody.end(body)
     } else {
       head.write(req, res, -1, this.#takesTrailers)
-      await this.#stream(response, first, contentLength)
+      await this.#responseBody.write(response, first?.chunk, contentLength)
     }
   }
 
@@ -244,75 +250,10 @@ class Exchange {
    */
   async #begin (response) {
     const chunk = response.next()
-    chunk.catch(ignore)
+    chunk.catch(() => {})
     await Promise.race([chunk, new Promise(setImmediate)])
     if (Response.hasFiles(response)) await chunk
     return { chunk }
-  }
-
-  async #stream (response, first, contentLength) {
-    const res = this.#res
-    const holds = typeof res.flush === 'function' && res.flush !== ServerResponse.prototype.flush
-    // Head and first chunk share a packet if the chunk is there already. Not `res.cork`: under Node 22, what is written
-    // within it may never tell of a drain.
-    const socket = isHttp2(this.#req) ? undefined : res.socket
-    if (socket) {
-      socket.cork()
-      process.nextTick(uncork, socket)
-    }
-    res.flushHeaders()
-    res.on('error', ignore)
-    // Bound: middleware gives it to a stream of its own (compression).
-    res.on('drain', () => this.#drained())
-    // Also while the client takes nothing.
-    Response.onBroken(response, error => this.#fail(error))
-    let length = 0
-    for (let next = first?.chunk ?? response.next(); ; next = response.next()) {
-      const chunk = await next
-      if (this.#closed) return
-      if (chunk === null) break
-      length += chunk.length
-      if (contentLength !== -1 && length > contentLength) throw mismatch(contentLength, length)
-      if (!res.write(chunk)) {
-        await new Promise(resolve => { this.#wakeWriter = resolve })
-        if (this.#closed) return
-      }
-      if (holds) this.#flushSoon()
-    }
-    if (contentLength !== -1 && length < contentLength) throw mismatch(contentLength, length)
-    if (response.trailers !== null) this.#addTrailers(response.trailers)
-    this.#end()
-  }
-
-  /** Middleware that compresses holds back what it is not told to send. Once for all chunks of a turn: no further one is ready. */
-  #flushSoon () {
-    if (this.#flushing) return
-    this.#flushing = true
-    setImmediate(() => {
-      this.#flushing = false
-      if (!this.#sent && !this.#closed) this.#res.flush()
-    })
-  }
-
-  /** Chunked bodies and HTTP/2 streams can be followed by header fields. */
-  #addTrailers (trailers) {
-    const req = this.#req
-    const res = this.#res
-    for (const name of trailers.keys()) if (HEAD_FIELDS.has(name)) trailers.delete(name)
-    if (!isHttp2(req)) {
-      if (res.chunkedEncoding) res.addTrailers(trailers.entries())
-      return
-    }
-    // Node's own listener throws into the process what it does not take: a repeated `etag`.
-    res.stream.removeAllListeners('wantTrailers')
-    res.stream.on('wantTrailers', () => {
-      try {
-        res.stream.sendTrailers(trailers.toJSON())
-      } catch (error) {
-        this.#fail(error)
-        cutOff(req, res)
-      }
-    })
   }
 
   /** Takes a body that may not be sent, so that the application ends as it would elsewhere. */
@@ -320,7 +261,7 @@ class Exchange {
     this.#discarding = true
     this.#connection.watch(this)
     try {
-      while (await response.next() !== null);
+      await discard(response)
     } finally {
       this.#connection.unwatch(this)
     }
@@ -338,30 +279,8 @@ class Exchange {
     if (isLast || (this.#expectsContinue && !continueSent(req, res))) res.shouldKeepAlive = false
   }
 
-  #end (body) {
-    if (isHttp2(this.#req)) return this.#endStream(body)
-    this.#sent = true
-    this.#res.end(body)
-  }
-
-  /** When the client has taken the rest: of a stream that is reset with NO_ERROR while it ends, Node 20 to 24 say nothing. */
-  #endStream (body = NO_BODY) {
-    const res = this.#res
-    if (body.length > 0) res.write(body)
-    const end = () => {
-      this.#sent = true
-      res.end()
-    }
-    if (res.stream.writableLength === 0) end()
-    else res.stream.write(NO_BODY, end)
-  }
-
-  #drained () {
-    this.#wakeWriter?.()
-    this.#wakeWriter = null
-  }
-
-  #fail (error) {
+  /** Answers for what went wrong, or breaks the answer off. */
+  failed (error) {
     if (this.#signal.aborted || (this.#closed && !this.#discarding)) return
     const req = this.#req
     const res = this.#res
@@ -370,11 +289,11 @@ class Exchange {
     this.#signal.abort(error)
     const failure = new Failure(error, this.#building)
     try {
-      const taken = this.#service.onError(error, req, res, { status: failure.status, next: this.#next })
-      if (this.#sent) return
+      const taken = tell(this.#service.onError, error, req, res, { status: failure.status, next: this.#next })
+      if (this.#responseBody.isSent) return
       if (!res.headersSent) {
-        if (taken === true) return
-        this.#sent = true
+        if (taken) return
+        this.#responseBody.isSent = true
         this.#closeAfterwards()
         failure.answer(req, res, this.#service.exposeErrors)
       } else if (!res.writableEnded) {
@@ -388,43 +307,23 @@ class Exchange {
   }
 }
 
-/** Ends a response that has begun so that the client cannot take it for whole. */
-function cutOff (req, res) {
-  if (isHttp2(req)) res.stream.close(NGHTTP2_INTERNAL_ERROR)
-  // To HTTP/1.0 the end of the connection is the end of the body: only a reset says otherwise.
-  else if (req.httpVersionMinor === 0) req.socket.resetAndDestroy()
-  else res.destroy()
-}
-
 /** Whether the client takes pushes; one that was pushed itself can push no other (RFC 9113, 8.4). */
 function takesPushes (stream) {
   return stream.id % 2 === 1 && stream.pushAllowed
-}
-
-function onResponseClose () {
-  this[kExchange].responseClosed()
-}
-
-/** All that Node 20 to 24 say of a stream reset with NO_ERROR whose client takes nothing. They keep it, and what it held. */
-function onStreamAborted () {
-  this[kExchange].responseClosed()
-  process.nextTick(destroy, this)
 }
 
 function destroy (stream) {
   stream.destroy()
 }
 
-function uncork (socket) {
-  socket.uncork()
+/** Whether a part of the body has gone by, or goes to another reader: of one that reads by itself, each part has one. */
+function wasRead (req) {
+  return req.readableEnded || req.readableDidRead || req.listenerCount('readable') > 0
 }
-
-/** A write that the client no longer takes; 'close' follows. */
-function ignore () {}
 
 /** Express middleware that has read the body may have kept its bytes. */
 function consumedBody (req) {
-  for (const body of [req.rawBody, req.body]) {
+  if (req.readableEnded) for (const body of [req.rawBody, req.body]) {
     if (Buffer.isBuffer(body)) return body
   }
   throw new PythonHandlerError(

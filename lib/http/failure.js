@@ -79,6 +79,18 @@ function logFailure (error, req, res, { status }) {
   console.error(`python-node: ${req.method} ${path} failed\n${describe(error)}`)
 }
 
+/**
+ * Calls an `onError` of the user's. What it rejects with, which comes after the answer, goes to stderr.
+ *
+ * @returns {boolean} whether the answer is its own
+ * @throws what it throws
+ */
+function tell (onError, ...what) {
+  const taken = onError(...what)
+  if (typeof taken?.then === 'function') taken.then(undefined, cause => console.error(cause))
+  return taken === true
+}
+
 /** A body that a client could take for whole, or for another response's. */
 function mismatch (announced, sent) {
   return new PythonHandlerError(
@@ -91,4 +103,4 @@ function describe (error) {
   return String(error?.traceback ?? error?.stack ?? error).trimEnd()
 }
 
-module.exports = { Failure, logFailure, mismatch }
+module.exports = { Failure, logFailure, mismatch, tell }

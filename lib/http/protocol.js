@@ -20,10 +20,17 @@ const HEAD_FIELDS = new Set([
   'content-encoding', 'content-length', 'content-range', 'content-type', 'expect', 'host', 'max-forwards', 'trailer'
 ])
 
+/** As Node reads it: among other expectations too. */
+const CONTINUE = /(?:^|\W)100-continue(?:$|\W)/i
+
+function expectsContinue (expect = '') {
+  return CONTINUE.test(expect)
+}
+
 /** Node answers `100 Continue` by itself unless the server has a 'checkContinue' listener. */
 function continueSent (req, res) {
   // An HTTP/2 stream has no list before the first.
   return isHttp2(req) ? (req.stream.sentInfoHeaders ?? []).some(sent => sent[':status'] === 100) : res._sent100 === true
 }
 
-module.exports = { CONNECTION_FIELDS, HEAD_FIELDS, continueSent, isHttp2 }
+module.exports = { CONNECTION_FIELDS, HEAD_FIELDS, continueSent, expectsContinue, isHttp2 }

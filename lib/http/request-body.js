@@ -57,6 +57,11 @@ class RequestBody {
     this.#settle()
   }
 
+  /** Nothing flows by from now on. */
+  hold () {
+    if (!this.#listening) this.#listen()
+  }
+
   #listen () {
     this.#listening = true
     if (this.#released) return

@@ -7,7 +7,7 @@
  */
 
 const { PythonHandlerError } = require('../errors.js')
-const { isHttp2 } = require('./protocol.js')
+const { expectsContinue, isHttp2 } = require('./protocol.js')
 
 const ABSOLUTE_FORM = /^https?:\/\/([^/?#@\\\s]+)(?=[/?#]|$)(.*)$/i
 const CODINGS = new Set(['content-encoding', 'content-length', 'transfer-encoding'])
@@ -55,7 +55,7 @@ class RequestHead {
           if (name.toLowerCase() === 'host') host = only(host, name, i)
           break
         case 6:
-          if (name.toLowerCase() === 'expect') this.expectsContinue = rawHeaders[i + 1].toLowerCase() === '100-continue'
+          if (name.toLowerCase() === 'expect') this.expectsContinue ||= expectsContinue(rawHeaders[i + 1])
           break
         case 14:
           if (name.toLowerCase() === 'content-length') length = only(length, name, i)
@@ -97,7 +97,7 @@ class RequestHead {
       const value = rawHeaders[i + 1]
       if (name === ':authority') authority = value
       else if (name === 'te') this.takesTrailers ||= TRAILERS.test(value)
-      else if (name === 'expect') this.expectsContinue = value.toLowerCase() === '100-continue'
+      else if (name === 'expect') this.expectsContinue ||= expectsContinue(value)
       else if (name === 'content-length') this.#readLength(value)
       if (name === 'cookie' && cookie !== -1) headers[cookie] += `; ${value}`
       else if (name[0] !== ':') {

@@ -6,7 +6,7 @@
  */
 
 const { constants: { NGHTTP2_NO_ERROR } } = require('node:http2')
-const { continueSent, isHttp2 } = require('./protocol.js')
+const { continueSent, expectsContinue, isHttp2 } = require('./protocol.js')
 
 /** What is on its way to a client's first look at the answer. */
 const REST_BYTES = 8 * 2 ** 20
@@ -40,7 +40,8 @@ function endLate (req, res, text) {
     if (left < 0) end()
   }
   const timer = setTimeout(end, REST_TIME)
-  if (text !== undefined) res.write(text)
+  if (text === undefined) res.flushHeaders()
+  else res.write(text)
   req.on('data', count).on('end', end).on('close', end)
   req.resume()
 }
@@ -48,7 +49,7 @@ function endLate (req, res, text) {
 /** Whether the client sends it, or was told to. */
 function isComing (req, res) {
   if (req.complete || req.destroyed) return false
-  return req.headers.expect?.toLowerCase() !== '100-continue' || continueSent(req, res)
+  return !expectsContinue(req.headers.expect) || continueSent(req, res)
 }
 
 module.exports = { endOverRest }

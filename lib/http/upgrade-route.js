@@ -5,7 +5,7 @@
  * serves is answered, or served as the plain request that it also is, unless a listener of somebody else's may take it.
  */
 
-const { ServerResponse } = require('node:http')
+const { ServerResponse, _connectionListener: serveConnection } = require('node:http')
 
 /** On a listener of ours: its path, or null for all. */
 const kPath = Symbol('python-node path')
@@ -24,7 +24,7 @@ function unroute (server, listener) {
  *
  * @returns {boolean} whether `listener` is the one that serves the upgrade
  */
-function claim (server, listener, req, socket) {
+function claim (server, listener, req, socket, head) {
   // Pipelined behind a request that is not answered yet: 101 must not overtake that, and no client may send it so.
   if (socket._httpMessage) {
     socket.destroy()
@@ -35,7 +35,7 @@ function claim (server, listener, req, socket) {
   const listeners = server.listeners('upgrade')
   const ours = listeners.filter(each => each[kPath] !== undefined)
   const taker = isWebSocket(req) ? takerOf(ours, req) : undefined
-  if (taker === undefined && ours.length === listeners.length && ours[0] === listener) decline(server, req, socket)
+  if (taker === undefined && ours.length === listeners.length && ours[0] === listener) decline(server, req, socket, head)
   return taker === listener
 }
 
@@ -51,16 +51,54 @@ function isWebSocket ({ headers: { upgrade = '' } }) {
   return upgrade.toLowerCase() === 'websocket'
 }
 
-/** RFC 9110, 7.8: an upgrade that is not wanted is ignored. Node has given up the connection, so it closes afterwards. */
-function decline (server, req, socket) {
+function decline (server, req, socket, head) {
+  if (!isWebSocket(req) && server.listenerCount('request') > 0) return giveBack(server, req, socket, head)
   socket.on('error', ignore)
   const res = respond(req, socket)
-  if (!isWebSocket(req) && !hasBody(req) && server.listenerCount('request') > 0) {
-    server.emit('request', req, res)
-  } else {
-    res.writeHead(isWebSocket(req) ? 404 : 400)
-    res.end()
+  res.writeHead(isWebSocket(req) ? 404 : 400)
+  res.end()
+}
+
+/**
+ * RFC 9110, 7.8: an upgrade that is not wanted is ignored. Node's parser has let go of the connection behind the head: the
+ * server gets it anew, with a head that does not ask, and what came behind it, framed as it was. Not by its 'connection' event:
+ * to listeners of others it is the connection that they know.
+ */
+function giveBack (server, req, socket, rest) {
+  const text = headWithoutUpgrade(server, req)
+  if (text === null) {
+    socket.on('error', ignore)
+    respond(req, socket).writeHead(431).end()
+    return
   }
+  socket.unshift(Buffer.concat([Buffer.from(text, 'latin1'), rest]))
+  serveConnection.call(server, socket)
+}
+
+/** Names and values that Node keeps of a head, unless the server's `maxHeadersCount` says how many; it drops the others. */
+const MAX_HEADER_LINES = 2000
+
+const LINE_BREAK = /[\r\n]/
+
+const OF_UPGRADE = new Set(['http2-settings', 'upgrade'])
+
+/** @returns {string | null} null where Node may not have told all of the head: what frames the body could be missing */
+function headWithoutUpgrade ({ maxHeadersCount }, { method, url, httpVersion, rawHeaders }) {
+  const limit = typeof maxHeadersCount === 'number' ? maxHeadersCount * 2 : MAX_HEADER_LINES
+  if (limit > 0 && rawHeaders.length >= limit) return null
+  const lines = [`${method} ${url} HTTP/${httpVersion}`]
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i].toLowerCase()
+    if (OF_UPGRADE.has(name)) continue
+    const value = name === 'connection' ? withoutUpgrade(rawHeaders[i + 1]) : rawHeaders[i + 1]
+    if (name !== 'connection' || value !== '') lines.push(`${rawHeaders[i]}: ${value}`)
+  }
+  // The lenient parser may take what would end a line here.
+  return lines.some(line => LINE_BREAK.test(line)) ? null : `${lines.join('\r\n')}\r\n\r\n`
+}
+
+function withoutUpgrade (connection) {
+  return connection.split(',').map(token => token.trim()).filter(token => !OF_UPGRADE.has(token.toLowerCase())).join(', ')
 }
 
 /** Whether a body follows. It has not been read as one, and cannot be any more. */

@@ -14,7 +14,7 @@ const { LONGEST, amount, checkOptions, duration, flag, invalid, text } = require
 const { Request } = require('../request.js')
 const { ClientSignal, clientDisconnected } = require('../client-signal.js')
 const { Connection } = require('./connection.js')
-const { Failure, logFailure, mismatch } = require('./failure.js')
+const { Failure, logFailure, mismatch, tell } = require('./failure.js')
 const { KeepAlive } = require('./keep-alive.js')
 const { CONNECTION_FIELDS } = require('./protocol.js')
 const { RequestHead } = require('./request-head.js')
@@ -98,8 +98,8 @@ const contextsOf = new WeakMap()
  * are the connection's or the handshake's), a refusal (403), or a response of its own. Messages are held back in both directions while the other side does not take them.
  *
  * Several handlers on one server: each with its `path`; one without serves the rest. A path that nobody serves is a 404,
- * an upgrade to another protocol is served as the request it also is, unless the server has 'upgrade' listeners of
- * others. Browsers let pages of every origin open WebSockets, with cookies: check `origin` in the application.
+ * an upgrade to another protocol is ignored: the server gets the request without it, and its connection goes on. Neither
+ * where the server has 'upgrade' listeners of others. Browsers let pages of every origin open WebSockets, with cookies: check `origin` in the application.
  *
  * A connection that is closed for what the client sent, as below, is a `websocket.disconnect` with that code.
  *
@@ -174,7 +174,7 @@ function attachWebSocket (server, handler, options = {}) {
     exposeErrors: exposeErrors && process.env.NODE_ENV !== 'production'
   }
   const upgrade = (req, socket, head) => {
-    if (claim(server, upgrade, req, socket)) new Upgrade(context, req, socket, head).run()
+    if (claim(server, upgrade, req, socket, head)) new Upgrade(context, req, socket, head).run()
   }
   route(server, upgrade, path)
   if (!contextsOf.has(server)) contextsOf.set(server, new Set())
@@ -399,7 +399,7 @@ class Upgrade {
   #failHandshake (error) {
     const failure = new Failure(error, this.#call === null)
     const res = this.#respond()
-    if (this.#report(error, res, failure.status) === true || res.headersSent) return
+    if (this.#report(error, res, failure.status) || res.headersSent) return
     failure.answer(this.#req, res, this.#context.exposeErrors)
   }
 
@@ -409,12 +409,13 @@ class Upgrade {
     this.#report(error, this.#res, 500)
   }
 
-  /** @returns {boolean | void} whether it is answered there */
+  /** @returns {boolean} whether it is answered there */
   #report (error, res, status) {
     try {
-      return this.#context.onError(error, this.#req, res, { status })
+      return tell(this.#context.onError, error, this.#req, res, { status })
     } catch (cause) {
       console.error(cause)
+      return false
     }
   }
 
@@ -444,7 +445,7 @@ class Upgrade {
   /** A head that cannot be sent. */
   #invalid (error, res) {
     this.#response.cancel()
-    if (this.#report(error, res, 500) === true || res.headersSent) return
+    if (this.#report(error, res, 500) || res.headersSent) return
     new Failure(error, false).answer(this.#req, res, this.#context.exposeErrors)
   }
 
