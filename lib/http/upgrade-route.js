@@ -10,9 +10,30 @@ const { ServerResponse, _connectionListener: serveConnection } = require('node:h
 /** On a listener of ours: its path, or null for all. */
 const kPath = Symbol('python-node path')
 
+/** On a server that is asked by us as well. */
+const kAsked = Symbol('python-node upgrades')
+
 function route (server, listener, path = null) {
   listener[kPath] = path
   server.on('upgrade', listener)
+  if (KEEPS_BODIES && server.shouldUpgradeCallback !== undefined && !server[kAsked]) askFirst(server)
+}
+
+/** Whether Node goes on to read the body of a request with an offer, and gives a stream of what follows, no connection. */
+const KEEPS_BODIES = Number(process.versions.node.split('.', 1)[0]) >= 25
+
+/** What nobody takes, and has a body, stays Node's. (It loses what comes in one packet with the body's end.) */
+function askFirst (server) {
+  const { shouldUpgradeCallback } = server
+  server[kAsked] = true
+  server.shouldUpgradeCallback = function (req) {
+    return shouldUpgradeCallback.call(this, req) &&
+      (isWebSocket(req) || !hasBody(req) || this.listenerCount('request') === 0 || this.listeners('upgrade').some(isOthers))
+  }
+}
+
+function isOthers (listener) {
+  return listener[kPath] === undefined
 }
 
 function unroute (server, listener) {
@@ -33,7 +54,7 @@ function claim (server, listener, req, socket, head) {
   // A listener of somebody else's has answered, or given up the connection.
   if (socket.destroyed || !socket.writable) return false
   const listeners = server.listeners('upgrade')
-  const ours = listeners.filter(each => each[kPath] !== undefined)
+  const ours = listeners.filter(each => !isOthers(each))
   const taker = isWebSocket(req) ? takerOf(ours, req) : undefined
   if (taker === undefined && ours.length === listeners.length && ours[0] === listener) decline(server, req, socket, head)
   return taker === listener
@@ -106,12 +127,15 @@ function hasBody ({ headers: { 'content-length': length = '0', 'transfer-encodin
   return length !== '0' || coding !== undefined
 }
 
-/** Node's own response on a socket that was to be upgraded: it closes afterwards. */
+/** Node's own response on a socket that was to be upgraded: it closes afterwards. Node 26 has a stream in its place for one with a body. */
 function respond (req, socket) {
   const res = new ServerResponse(req)
   res.shouldKeepAlive = false
   res.assignSocket(socket)
-  res.on('finish', () => socket.destroySoon())
+  res.on('finish', () => {
+    if (socket.destroySoon === undefined) socket.end(() => socket.destroy())
+    else socket.destroySoon()
+  })
   return res
 }
 
