@@ -14,15 +14,20 @@ class FileSource {
   #position
   #left
   #opening = null
+  #closeFile
 
-  /** @param {{ path: string } | { fd: number, offset: number, count: number }} slice a descriptor is closed at the end */
-  constructor ({ path, fd = -1, offset = 0, count = Infinity }) {
+  /**
+   * @param {{ path: string } | { fd: number, offset: number, count: number, closeFile: (fd: number) => void }} slice
+   *   a descriptor is closed at the end, by who lent it
+   */
+  constructor ({ path, fd = -1, offset = 0, count = Infinity, closeFile = fd => fs.close(fd, ignore) }) {
     /** Bytes that the application's window counts for it. */
     this.counted = fd === -1 ? 0 : count
     this.#path = path
     this.#fd = fd
     this.#position = offset
     this.#left = count
+    this.#closeFile = closeFile
   }
 
   /** @returns {Promise<Buffer | null>} the next chunk, or null at the end */
@@ -51,7 +56,7 @@ class FileSource {
     const opening = this.#opening
     this.#fd = -1
     this.#opening = null
-    if (fd !== -1) fs.close(fd, ignore)
+    if (fd !== -1) this.#closeFile(fd)
     else opening?.then(() => this.close(), ignore)
   }
 
