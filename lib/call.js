@@ -338,7 +338,7 @@ class Call {
         this.#reader.pushFile({ path: JSON.parse(text) })
         break
       case notices.ZERO_COPY_SEND:
-        this.#reader.pushFile(JSON.parse(text))
+        this.#reader.pushFile({ ...JSON.parse(text), closeFile: fd => this.#service.native.closeFile(this.#id, fd) })
         break
     }
   }

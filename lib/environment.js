@@ -3,7 +3,6 @@
 // This Node environment (the main thread or a worker) as the addon sees it: hands each event of a batch to the
 // call it belongs to. One per environment, made with the first handler.
 
-const fs = require('node:fs')
 const { isMainThread, markAsUntransferable } = require('node:worker_threads')
 const { PythonHandlerError } = require('./errors.js')
 const { ZERO_COPY_SEND } = require('./notice.js')
@@ -142,7 +141,8 @@ class Environment {
     const kind = fields[at]
     const a = fields[at + 3]
     if (call === undefined) {
-      if (kind === NOTICE && a === ZERO_COPY_SEND) closeSlice(textOf(fields, at, text, values))
+      // A file that was on its way to a call that was given up.
+      if (kind === NOTICE && a === ZERO_COPY_SEND) this.native.closeFile(id, JSON.parse(textOf(fields, at, text, values)).fd)
       return
     }
     switch (kind) {
@@ -187,11 +187,6 @@ class Environment {
         break
     }
   }
-}
-
-/** A file that was on its way to a call that was given up. */
-function closeSlice (text) {
-  fs.close(JSON.parse(text).fd, () => {})
 }
 
 function textOf (fields, at, text, values) {

@@ -16,15 +16,20 @@ class FileSource {
   /** What the system does with it now: it is closed after that. */
   #isBusy = false
   #isClosed = false
+  #closeFile
 
-  /** @param {{ path: string } | { fd: number, offset: number, count: number }} slice a descriptor is closed at the end */
-  constructor ({ path, fd = -1, offset = 0, count = Infinity }) {
+  /**
+   * @param {{ path: string } | { fd: number, offset: number, count: number, closeFile: (fd: number) => void }} slice
+   *   a descriptor is closed at the end, by who lent it
+   */
+  constructor ({ path, fd = -1, offset = 0, count = Infinity, closeFile = fd => fs.close(fd, ignore) }) {
     /** Bytes that the application's window counts for it. */
     this.counted = fd === -1 ? 0 : count
     this.#path = path
     this.#fd = fd
     this.#position = offset
     this.#left = count
+    this.#closeFile = closeFile
   }
 
   /** @returns {Promise<Buffer | null>} the next chunk, or null at the end, or where it was closed meanwhile */
@@ -64,8 +69,9 @@ class FileSource {
     this.#isClosed = true
     // Its number could be another file's by then.
     if (this.#isBusy || this.#fd === -1) return
-    fs.close(this.#fd, ignore)
+    const fd = this.#fd
     this.#fd = -1
+    this.#closeFile(fd)
   }
 
   /** @returns {Promise<number>} a descriptor */

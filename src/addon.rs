@@ -386,6 +386,13 @@ pub fn consume(id: f64, bytes: f64) -> Result<()> {
     Ok(())
 }
 
+/// A file of this request's response was read, or is not wanted.
+#[napi(catch_unwind)]
+pub fn close_file(id: f64, descriptor: i32) -> Result<()> {
+    Environment::of(to_id(id))?.close_file(descriptor);
+    Ok(())
+}
+
 /// The caller gives a request up, or closes a WebSocket: no event follows. The task is cancelled, now or after
 /// the grace period. `code` and `reason` are a WebSocket's.
 #[napi(catch_unwind)]

@@ -306,6 +306,52 @@ describe('the log', () => {
   })
 })
 
+describe('a send that reaches nobody', () => {
+  // Asks the application itself: it has to have a turn.
+  const isAlive = async () => assert.equal((await patient('logged').handleRequest({ url: '/' })).status, 200)
+
+  test('raises an OSError after a buffered response that is too large, and is no fault', { timeout }, async () => {
+    const logged = async () => json(await patient('logged').handleRequest({ url: '/' }))
+    const before = await logged()
+    const handler = patient('endless', { maxResponseSize: 100_000 })
+    await assert.rejects(handler.handleRequest({ url: '/large' }), failure('ERR_PYTHON_RESPONSE_TOO_LARGE'))
+    assert.deepEqual(await noted('endless:large'), ['ClientDisconnected', true])
+    await turns(3)
+    assert.equal(await logged(), before)
+  })
+
+  test('raises at last in an application that goes on after its end', { timeout }, async () => {
+    const handler = patient('endless')
+    assert.equal(String((await handler.handleRequest({ url: '/ended' })).body), 'done')
+    assert.deepEqual(await noted('endless:ended'), ['RuntimeError', false])
+    await isAlive()
+  })
+})
+
+describe('tasks that an application leaves behind', () => {
+  for (const name of ['raises', 'returns']) {
+    test(`get the disconnect when it ${name}`, { timeout }, async () => {
+      await assert.rejects(patient('left_behind').handleRequest({ url: `/${name}` }))
+      assert.deepEqual(await noted(`listening:${name}`), { type: 'http.disconnect' })
+    })
+  }
+
+  test('get the disconnect of a WebSocket', { timeout }, async () => {
+    const socket = await patient('left_behind').handleStream(new Request({ url: '/socket', websocket: true }))
+    await socket.next().catch(() => {})
+    assert.equal((await noted('listening:socket')).type, 'websocket.disconnect')
+  })
+
+  test('wait for no room: their send raises', { timeout }, async () => {
+    const response = await patient('left_behind').handleStream({ url: '/full' })
+    await turns()
+    assert.equal(await notedSoFar('pumped:full'), null)
+    await release('left-behind:full')
+    assert.equal(await noted('pumping:full'), 'ClientDisconnected')
+    await assert.rejects(collect(response), failure('ERR_PYTHON_EXCEPTION'))
+  })
+})
+
 describe('many that give up', () => {
   test('a thousand aborted requests leave nothing behind', { timeout }, async () => {
     const handler = patient('counted')

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { PassThrough } from 'node:stream'
+import { runFixture } from './processes.mjs'
 import { collect, json, noted, notedSoFar, release, serveHttp as serve, timeout, turns } from './fixtures.mjs'
 
 const app = (name, options) => serve(`many_at_once:${name}`, { responseTimeout: 0, ...options })
@@ -73,6 +74,25 @@ describe('contextvars', () => {
     assert.deepEqual(await answers(handler, times(20, () => ({ url: '/' }))), times(20, () => 'unset'))
     assert.equal(json(handler.handleRequestSync({ url: '/' })), 'unset')
   })
+})
+
+describe('contextvars that are set', () => {
+  test('while an application is imported are its requests\' as well', { timeout }, async () => {
+    // Others were imported before, and the loop has run.
+    await notedSoFar('turn')
+    const handler = serve('context_at_import:app')
+    for (let turn = 0; turn < 2; turn++) assert.deepEqual(json(await handler.handleRequest({ url: '/' })), ['kept', 50, 'unset'])
+    assert.deepEqual(json(handler.handleRequestSync({ url: '/' })), ['kept', 50, 'unset'])
+  })
+
+  for (const name of ['plain', 'instance']) {
+    test(`by a function that gives the coroutine do not leak: ${name}`, { timeout }, async () => {
+      const handler = serve(`context_at_import:${name}`)
+      const seen = await answers(handler, [{ url: '/set' }, { url: '/' }])
+      assert.deepEqual(seen, [['kept', 50, 'set'], ['kept', 50, 'unset']])
+      assert.deepEqual(json(await serve('context_at_import:app').handleRequest({ url: '/' })), ['kept', 50, 'unset'])
+    })
+  }
 })
 
 describe('tasks', () => {
@@ -164,5 +184,12 @@ describe('asyncio and anyio', () => {
   test('several receive() at once all see the disconnect', { timeout }, async () => {
     assert.equal(json(await app('two_receivers').handleRequest({ url: '/' })), 'answered')
     assert.deepEqual(await noted('two-receivers'), ['http.disconnect', 'http.disconnect'])
+  })
+})
+
+describe('a loop that an application runs inside of the first step of a request', () => {
+  test('serves everybody else, and what comes in for the request itself', { timeout }, async () => {
+    const { ended, stdout, stderr } = await runFixture('nested.mjs', [])
+    assert.deepEqual({ ended, stdout, stderr }, { ended: 0, stdout: 'answered\n', stderr: '' })
   })
 })

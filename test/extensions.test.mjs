@@ -2,12 +2,14 @@
 // each message reaches the caller. (Denial responses: websocket.test.mjs.)
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { after, describe, test } from 'node:test'
 import v8 from 'node:v8'
 import vm from 'node:vm'
+import { Worker } from 'node:worker_threads'
 import { collect, failure, noted, notedSoFar, release, serve, timeout, turns } from './fixtures.mjs'
 import { body, bytes, pairs, part, script, start, unique } from './script.mjs'
 
@@ -502,6 +504,20 @@ describe('zerocopysend', () => {
       }
       await collectGarbage()
     }), 0)
+  })
+
+  test('that a terminated worker has not read leaves no descriptor', { timeout, skip }, async () => {
+    const never = unique('never')
+    const urls = Array.from({ length: 20 }, () => script(['open', file], start(), ['send_file', { more_body: true }], ['forever', never]))
+    assert.equal(await leaked(async () => {
+      const worker = new Worker(new URL('fixtures/unread-file.mjs', import.meta.url), { workerData: { urls } })
+      await once(worker, 'message')
+      await worker.terminate()
+      // The tasks are cancelled, and their own files collected.
+      await collectGarbage()
+      await turns()
+    }), 0)
+    await release(never)
   })
 
   test('of many parts is held back while nobody reads', { timeout, skip }, async () => {

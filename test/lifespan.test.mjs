@@ -1,6 +1,7 @@
 // The lifespan of an application (asgiref, specs/lifespan.rst), ready(), close() and what becomes of requests meanwhile.
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { after, describe, test } from 'node:test'
 import v8 from 'node:v8'
 import vm from 'node:vm'
@@ -97,6 +98,16 @@ describe('the startup', () => {
     })
   }
 
+  for (const name of ['cancelled_by_itself', 'cancelled_by_another']) {
+    test(`that was cancelled has failed: ${name}`, { timeout }, async () => {
+      const handler = lifespan(name)
+      const expected = failure('ERR_PYTHON_STARTUP', /cancelled/)
+      await assert.rejects(handler.ready(), expected)
+      await assert.rejects(handler.handleRequest({ url: '/' }), expected)
+      await handler.close()
+    })
+  }
+
   test('is not asked for by lifespan: \'off\'', { timeout }, async () => {
     const handler = lifespan('never', { lifespan: 'off' })
     await handler.ready()
@@ -167,6 +178,26 @@ describe('requests that wait for the startup', () => {
     assert.equal(await notedSoFar('late.aborted'), null)
     await handler.close()
     assert.deepEqual(await noted('late.next'), { type: 'lifespan.shutdown' })
+  })
+
+  test('and are given up leave no memory behind', { timeout, skip: process.platform !== 'linux' && 'reads /proc' }, async () => {
+    const handler = lifespan('never', { maxHeaderSize: Infinity })
+    const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
+    const before = resident()
+    const giveUp = async request => {
+      const controller = new AbortController()
+      const answer = handler.handleRequest(request, controller.signal)
+      controller.abort()
+      await assert.rejects(answer, { name: 'AbortError' })
+    }
+    // 256 MiB each way.
+    for (let round = 0; round < 32; round++) {
+      await giveUp({ method: 'POST', url: '/', body: Buffer.alloc(8 * 1024 * 1024, 'x') })
+      for (let index = 0; index < 128; index++) await giveUp({ url: '/', headers: { name: 'x'.repeat(64 * 1024) } })
+      await turns(1)
+    }
+    assert.ok(resident() - before < 128 * 1024 * 1024, `${resident() - before} bytes more`)
+    await handler.close({ timeout: 0 }).catch(() => {})
   })
 
   test('have a response timeout', { timeout }, async () => {

@@ -8,7 +8,7 @@ import { dirname, join, relative } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { inspect } from 'node:util'
 import * as everything from '../index.js'
-import { failure, json, timeout } from './fixtures.mjs'
+import { docroot as fixtures, failure, json, noted, notedSoFar, release, timeout, turns } from './fixtures.mjs'
 
 const { Python, PythonHandler } = everything
 const created = []
@@ -337,5 +337,21 @@ arguments = sys.argv
 ${answering('[loop is __import__("asyncio").get_running_loop(), main, arguments]')}`
     })
     assert.deepEqual(await ask(new PythonHandler({ docroot })), [true, true, ['']])
+  })
+
+  test('that runs the loop, others wait for their turn', { timeout }, async () => {
+    // The loop runs for the one that looks after it.
+    await notedSoFar('importing')
+    const load = appTarget => PythonHandler.load({ docroot: fixtures, appTarget, lifespan: 'off' })
+    const first = load('importing:app')
+    await noted('importing')
+    const others = ['sending:after_end', 'importing:app', 'nowhere:app'].map(load)
+    others[2].catch(() => {})
+    await turns()
+    await release('importing')
+    assert.equal(await ask(await first), 'went on')
+    assert.equal((await (await others[0]).handleRequest({ url: '/' })).status, 200)
+    assert.equal(await ask(await others[1]), 'went on')
+    await assert.rejects(others[2], failure('ERR_PYTHON_IMPORT'))
   })
 })

@@ -1,5 +1,6 @@
 //! A loaded application: what was imported and how it is called.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,8 +54,9 @@ pub(super) type Waiting = (AppHalf, RequestHead);
 pub(super) enum Phase {
     /// Its startup runs: requests and `ready()` wait.
     Starting {
-        /// Requests, in order. Bounded by the requests in flight.
-        requests: Vec<Waiting>,
+        /// Requests, in order: by numbers, which their exchanges note. One that is given up leaves. Bounded by the
+        /// requests in flight.
+        requests: BTreeMap<usize, Waiting>,
         /// Who asked to be told.
         ready: Vec<Tell>,
     },

@@ -1,6 +1,7 @@
 //! The applications that are loaded, each under the key its handler knows it by, and what waits for their startup.
 
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::lifespan::{Lifespan, Tell};
 use super::runtime_handle;
 use super::wsgi;
 use crate::error::HandlerError;
-use crate::exchange::{AppHalf, LoopMessage, LoopQueue, RequestHead};
+use crate::exchange::{AppHalf, Exchange, LoopMessage, LoopQueue, RequestHead};
 use crate::python::loader::Loader;
 use crate::python::{exception, exit};
 
@@ -51,7 +52,9 @@ impl Applications {
         match &mut *application.phase.lock() {
             Phase::Ready => {}
             Phase::Starting { requests, .. } => {
-                requests.push((half, head));
+                let number = requests.last_key_value().map_or(0, |(last, _)| last + 1);
+                half.attach(number);
+                requests.insert(number, (half, head));
                 return None;
             }
             Phase::Failed(error) => {
@@ -60,6 +63,26 @@ impl Applications {
             }
         }
         Some((application, half, head))
+    }
+
+    /// A request was given up before it began: it waits for no startup any more.
+    pub(super) fn give_up(&self, exchange: &Exchange) {
+        let application = self.loaded.lock().get(&exchange.application).map(Arc::clone);
+        let given_up = match (application, exchange.slot()) {
+            (Some(application), Some(number)) => match &mut *application.phase.lock() {
+                Phase::Starting { requests, .. } => match requests.entry(number) {
+                    Entry::Occupied(entry)
+                        if std::ptr::eq(Arc::as_ptr(entry.get().0.exchange()), exchange) =>
+                    {
+                        Some(entry.remove())
+                    }
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        };
+        drop(given_up);
     }
 
     /// Imports an application.
@@ -103,7 +126,7 @@ impl Applications {
             state,
             extension: extension.unbind(),
             options,
-            phase: Mutex::new(Phase::Starting { requests: Vec::new(), ready: Vec::new() }),
+            phase: Mutex::new(Phase::Starting { requests: BTreeMap::new(), ready: Vec::new() }),
             lifespan: Mutex::new(None),
         });
         self.loaded.lock().insert(key, Arc::clone(&application));
@@ -133,7 +156,7 @@ impl Applications {
         for tell in ready {
             tell(py, result.clone());
         }
-        for (half, head) in requests {
+        for (half, head) in requests.into_values() {
             match &result {
                 Err(error) => {
                     half.fail(error.clone());

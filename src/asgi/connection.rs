@@ -4,6 +4,7 @@
 //! drops the application's half of the exchange, which settles the request if nothing else did.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use pyo3::exceptions::PyOSError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::ending::Ending;
 use super::event_loop::EventLoop;
 use super::http::{HttpReceiveMessage, HttpSendMessage};
 use super::message::SentMessage;
@@ -20,6 +22,7 @@ use super::session::Session;
 use super::websocket::WebSocketSendMessage;
 use crate::error::HandlerError;
 use crate::exchange::{AppHalf, Exchange, Take};
+use crate::python::awaitable::NotAwaitable;
 use crate::python::waiters::Waiters;
 use crate::python::{exception, exit};
 
@@ -58,6 +61,8 @@ pub(super) struct Connection {
     receivers: Waiters,
     senders: Waiters,
     task: Mutex<Option<Py<PyAny>>>,
+    /// Whether the task is to be cancelled, also one that is still in its first step.
+    is_cancelled: AtomicBool,
     /// That of the task, where it cannot be asked for it.
     context: Mutex<Option<Py<PyAny>>>,
 }
@@ -77,6 +82,7 @@ impl Connection {
             receivers: Waiters::default(),
             senders: Waiters::default(),
             task: Mutex::new(None),
+            is_cancelled: AtomicBool::new(false),
             context: Mutex::new(None),
         })
     }
@@ -185,9 +191,10 @@ impl Connection {
     }
 
     /// Notes the task that runs the application.
-    pub(super) fn set_task(&self, task: Py<PyAny>) {
+    pub(super) fn set_task(&self, py: Python<'_>, task: Py<PyAny>) -> PyResult<()> {
         let earlier = self.task.lock().replace(task);
         drop(earlier);
+        if self.is_cancelled.load(Ordering::Relaxed) { self.cancel(py) } else { Ok(()) }
     }
 
     /// Notes the context of the task, before 3.12.
@@ -234,6 +241,7 @@ impl Connection {
 
     /// Cancels the task, if it still runs.
     pub(super) fn cancel(&self, py: Python<'_>) -> PyResult<()> {
+        self.is_cancelled.store(true, Ordering::Relaxed);
         let task = self.task.lock().as_ref().map(|task| task.clone_ref(py));
         if let Some(task) = task {
             log::debug!("request {}: task cancelled", self.half.id);
@@ -244,22 +252,23 @@ impl Connection {
 
     /// The application's task has ended.
     pub(super) fn task_done(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
-        let ending = match task.call_method0(intern!(py, "exception")) {
-            Ok(none) if none.is_none() => Ending::Returned,
-            Ok(raised) => {
-                if self.context.lock().is_none()
-                    && let Ok(context) = task.call_method0(intern!(py, "get_context"))
-                {
-                    self.set_context(Some(context.unbind()));
-                }
-                Ending::Raised(PyErr::from_value(raised))
-            }
-            // A cancelled task raises CancelledError here.
-            Err(_) if task.call_method0(intern!(py, "cancelled"))?.is_truthy()? => Ending::Cancelled,
-            Err(error) => return Err(error),
-        };
+        let ending = Ending::of(task)?;
+        if matches!(ending, Ending::Raised(_))
+            && self.context.lock().is_none()
+            && let Ok(context) = task.call_method0(intern!(py, "get_context"))
+        {
+            self.set_context(Some(context.unbind()));
+        }
         self.ended(py, ending);
         Ok(())
+    }
+
+    /// Tasks that the application leaves behind wait for nothing any more: `receive` gives the disconnect, `send` raises.
+    fn leave(&self, py: Python<'_>) {
+        self.half.leave();
+        if let Err(error) = self.wake(py) {
+            exception::log(py, "internal error in python-node", &error);
+        }
     }
 
     /// The application has ended: settles the request if it did not.
@@ -268,6 +277,7 @@ impl Connection {
         drop(task);
         let context = self.context.lock().take();
         let id = self.half.id;
+        let was_disconnected = self.half.is_disconnected();
         let unfinished = match &mut *self.protocol.lock() {
             Protocol::Http(response) => match response.abandon() {
                 order::Http::Done => None,
@@ -286,6 +296,7 @@ impl Connection {
                 order::WebSocket::Open => None,
             },
         };
+        self.leave(py);
         let error = match ending {
             Ending::Returned => {
                 log::debug!("request {id}: application returned");
@@ -298,14 +309,16 @@ impl Connection {
                 log::debug!("request {id}: application cancelled");
                 HandlerError::Cancelled
             }
-            Ending::NotAwaitable(what) => HandlerError::NotAwaitable(what),
+            Ending::Raised(raised) if raised.is_instance_of::<NotAwaitable>(py) => {
+                HandlerError::NotAwaitable(raised.value(py).to_string())
+            }
             Ending::Raised(raised) => {
                 log::debug!("request {id}: application raised {}", raised.get_type(py));
                 if self.half.is_settled() {
                     // Nobody waits for it. After a disconnect our own exception, or what the application
                     // made of it, is no error.
                     // The end of the process interrupts with SystemExit.
-                    let ours = self.half.is_disconnected() && comes_from_disconnect(py, &raised)
+                    let ours = was_disconnected && comes_from_disconnect(py, &raised)
                         || exit::has_begun() && raised.is_instance_of::<pyo3::exceptions::PySystemExit>(py);
                     if !ours {
                         exception::log_in(
@@ -322,18 +335,6 @@ impl Connection {
         };
         self.half.fail(error);
     }
-}
-
-/// How an application ended.
-pub(super) enum Ending {
-    /// It returned.
-    Returned,
-    /// Its task was cancelled.
-    Cancelled,
-    /// It raised.
-    Raised(PyErr),
-    /// It gave something that cannot be awaited: its class.
-    NotAwaitable(String),
 }
 
 /// Whether an exception is [`ClientDisconnected`], or was raised because of one.

@@ -17,12 +17,14 @@ use slab::Slab;
 
 use super::application::{Application, ApplicationOptions};
 use super::applications::Applications;
-use super::connection::{Connection, Ending, Protocol};
+use super::connection::{Connection, Protocol};
 use super::cork::Cork;
+use super::ending::Ending;
 use super::http::HttpConnectionScope;
+use super::imports::{Import, Imports, TellLoaded};
 use super::json;
 use super::linger::Linger;
-use super::message::type_name;
+use super::loop_reader::LoopReader;
 use super::python_future_poller::PythonFuturePoller;
 use super::receiver::Receiver;
 use super::response::Response;
@@ -66,6 +68,7 @@ pub(super) struct EventLoop {
     done: Py<Awaitable>,
     queue: Arc<LoopQueue>,
     wake: Box<dyn Acknowledge>,
+    reader: LoopReader,
     waiting: Mutex<VecDeque<LoopMessage>>,
     cork: Mutex<Cork>,
     linger: Mutex<Linger>,
@@ -74,20 +77,9 @@ pub(super) struct EventLoop {
     applications: Applications,
     held: Mutex<Vec<Arc<Connection>>>,
     release_scheduled: AtomicBool,
-    /// Applications to import while the loop does not run.
-    imports: Mutex<Vec<Import>>,
+    imports: Imports,
     stopping: AtomicBool,
 }
-
-/// An application that is to be imported.
-struct Import {
-    key: usize,
-    options: ApplicationOptions,
-    tell: TellLoaded,
-}
-
-/// Told whether an application was loaded.
-pub(super) type TellLoaded = Box<dyn FnOnce(Result<(), HandlerError>) + Send>;
 
 #[pyfunction]
 fn drain(py: Python<'_>) {
@@ -141,7 +133,8 @@ impl EventLoop {
         look_like_coroutine_functions(py)?;
         json::prepare(py)?;
         let drain = pyo3::wrap_pyfunction!(drain, py)?;
-        event_loop.call_method1("add_reader", (descriptor, drain))?;
+        let reader = LoopReader::new(descriptor, drain.into_any().unbind());
+        reader.watch(&event_loop)?;
         let created = Self {
             create_future: event_loop.getattr("create_future")?.unbind(),
             release: pyo3::wrap_pyfunction!(release_heads, py)?.into_any().unbind(),
@@ -154,6 +147,7 @@ impl EventLoop {
             uvloop_error,
             queue,
             wake,
+            reader,
             waiting: Mutex::default(),
             cork: Mutex::default(),
             linger: Mutex::new(Linger::new()),
@@ -161,7 +155,7 @@ impl EventLoop {
             connections: Mutex::default(),
             held: Mutex::default(),
             release_scheduled: AtomicBool::new(false),
-            imports: Mutex::default(),
+            imports: Imports::default(),
             stopping: AtomicBool::new(false),
         };
         if EVENT_LOOP.set(created).is_err() {
@@ -196,16 +190,35 @@ impl EventLoop {
 
     // ------------------------------------------------------------------- messages
 
+    /// The signal stays until everything is done, for a loop that an application runs inside of this.
     fn woken(&self, py: Python<'_>) {
-        self.wake.acknowledge();
+        let context = self.reader.enter(py);
         self.drain(py);
+        if let Some(context) = context {
+            self.reader.leave(context);
+        }
+        if self.has_work() {
+            return;
+        }
+        self.wake.acknowledge();
+        if self.has_work() {
+            // It came in between: that was its signal.
+            self.wake.repeat();
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.waiting.lock().is_empty() || self.queue.count() > 0
     }
 
     /// Looks for messages for a moment, in which the next is expected.
     fn linger(&self, py: Python<'_>) {
         let Some(has_come) = py.detach(|| Linger::wait(&self.queue)) else { return };
         self.linger.lock().learn(has_come);
-        if has_come {
+        if has_come && self.queue.count() > 1 {
+            // No conversation.
+            self.wake.repeat();
+        } else if has_come {
             self.drain(py);
         }
     }
@@ -216,12 +229,16 @@ impl EventLoop {
         let mut batch = Vec::new();
         let signalled = self.queue.drain(&mut batch);
         self.linger.lock().begin(signalled, batch.len());
-        let mut waiting = std::mem::take(&mut *self.waiting.lock());
-        waiting.extend(batch);
+        self.waiting.lock().extend(batch);
         for _ in 0..BATCH {
-            let Some(message) = waiting.pop_front() else { break };
+            // One by one: a loop that an application runs inside of this takes what is left.
+            let (message, left) = {
+                let mut waiting = self.waiting.lock();
+                (waiting.pop_front(), waiting.len())
+            };
+            let Some(message) = message else { break };
             if let LoopMessage::Begin { half, .. } = &message
-                && waiting.len() >= CORKED_FROM
+                && left >= CORKED_FROM
                 && let Some(queue) = half.completions()
             {
                 self.cork.lock().put_on(queue);
@@ -232,10 +249,8 @@ impl EventLoop {
             self.cork.lock().step();
         }
         self.cork.lock().take_off();
-        if !waiting.is_empty() {
-            *self.waiting.lock() = waiting;
-            self.wake.repeat();
-        } else if self.linger.lock().end()
+        if self.waiting.lock().is_empty()
+            && self.linger.lock().end()
             && let Err(error) =
                 self.event_loop.call_method1(py, intern!(py, "call_soon"), (&self.linger_soon,))
         {
@@ -252,7 +267,10 @@ impl EventLoop {
             },
             LoopMessage::Disconnect { exchange, cancel_now } => match self.connection(&exchange) {
                 Some(connection) => connection.disconnect(py, cancel_now),
-                None => Ok(()),
+                None => {
+                    self.applications.give_up(&exchange);
+                    Ok(())
+                }
             },
             LoopMessage::Call(call) => {
                 call();
@@ -297,22 +315,19 @@ impl EventLoop {
         };
         log::debug!("request {}: scope built", half.id);
         let connection = Connection::new(half, protocol, application.options.disconnect_grace);
+        // Found from the first step on: the application may run the loop inside of it.
+        connection.exchange().attach(self.connections.lock().insert(Arc::clone(&connection)));
         let receive = Py::new(py, Receiver::new(Arc::clone(&connection)))?;
         let send = Py::new(py, Sender::new(Arc::clone(&connection)))?;
-        let awaitable = match application.callable.bind(py).call1((scope, receive, send)) {
-            Ok(awaitable) => awaitable,
-            Err(error) => {
-                connection.ended(py, Ending::Raised(error));
-                return Ok(());
-            }
-        };
-        if !self.tasks.is_coroutine(&awaitable) && !awaitable.hasattr(intern!(py, "__await__"))? {
-            connection.ended(py, Ending::NotAwaitable(type_name(&awaitable)));
-            return Ok(());
-        }
-        match self.tasks.start(py, awaitable) {
+        let started = application
+            .callable
+            .bind(py)
+            .call1((scope, receive, send))
+            .and_then(|coroutine| self.tasks.start(py, coroutine));
+        match started {
             Ok(Started::Task(task, context)) => self.follow(py, connection, task, context),
             Ok(Started::Raised(error)) | Err(error) => {
+                self.forget(&connection);
                 connection.ended(py, Ending::Raised(error));
                 Ok(())
             }
@@ -331,11 +346,10 @@ impl EventLoop {
         connection.set_context(context);
         log::debug!("request {}: started", connection.exchange().id);
         if task.call_method0(intern!(py, "done"))?.is_truthy()? {
+            self.forget(&connection);
             return connection.task_done(py, &task);
         }
-        connection.set_task(task.clone().unbind());
-        let exchange = Arc::clone(connection.exchange());
-        exchange.attach(self.connections.lock().insert(Arc::clone(&connection)));
+        connection.set_task(py, task.clone().unbind())?;
         let done = Py::new(py, PythonFuturePoller::new(connection))?;
         task.call_method1(intern!(py, "add_done_callback"), (done,))?;
         Ok(())
@@ -409,19 +423,18 @@ impl EventLoop {
             }));
             return;
         }
-        self.imports.lock().push(Import { key, options, tell });
-        if let Err(error) = self.event_loop.call_method0(py, intern!(py, "stop")) {
+        if self.imports.add(Import { key, options, tell })
+            && let Err(error) = self.event_loop.call_method0(py, intern!(py, "stop"))
+        {
             exception::log(py, "internal error in python-node while loading", &error);
         }
     }
 
     /// Imports what is to be imported. The rest of each load is done in the loop again.
     fn import(&self, py: Python<'_>) {
-        let imports = std::mem::take(&mut *self.imports.lock());
-        if imports.is_empty() {
-            return;
-        }
-        for Import { key, options, tell } in imports {
+        let mut has_imported = false;
+        while let Some(Import { key, options, tell }) = self.imports.next() {
+            has_imported = true;
             let imported = self.applications.import(py, &options);
             self.queue.push(LoopMessage::Call(Box::new(move || {
                 tell(imported.and_then(|callable| {
@@ -429,10 +442,14 @@ impl EventLoop {
                 }));
             })));
         }
-        // `asyncio.run` leaves the thread without one.
+        if !has_imported {
+            return;
+        }
+        // `asyncio.run` leaves the thread without one. And requests run in copies of the context that the imports have left.
         let set = py
             .import("asyncio")
-            .and_then(|asyncio| asyncio.call_method1("set_event_loop", (&self.event_loop,)));
+            .and_then(|asyncio| asyncio.call_method1("set_event_loop", (&self.event_loop,)))
+            .and_then(|_| self.reader.watch(self.event_loop.bind(py)));
         if let Err(error) = set {
             exception::log(py, "internal error in python-node while loading", &error);
         }

@@ -17,9 +17,9 @@ use super::http_method::HttpMethod;
 use super::http_version::HttpVersion;
 use super::info::AsgiInfo;
 use super::json;
-use super::message::{FileSlice, SentMessage, is};
+use super::message::{SentMessage, is};
 use super::order;
-use crate::exchange::{Capabilities, NoticeKind, RequestHead, ResponseHead};
+use crate::exchange::{Capabilities, FileSlice, NoticeKind, RequestHead, ResponseHead};
 
 // ---------------------------------------------------------------------------- scope
 

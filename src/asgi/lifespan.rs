@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::sync::Notify;
 
+use super::ending::Ending;
 use super::event_loop::EventLoop;
 use super::info::AsgiInfo;
 use super::message::SentMessage;
@@ -160,7 +161,7 @@ impl Lifespan {
         });
         lifespan.inbox.push(LifespanReceiveMessage::Startup);
         if let Err(error) = lifespan.call(py, callable, state) {
-            lifespan.ended(py, Some(error));
+            lifespan.ended(py, Ending::Raised(error));
         }
         lifespan
     }
@@ -259,7 +260,7 @@ impl Lifespan {
     }
 
     /// The task has ended, or never began.
-    fn ended(&self, py: Python<'_>, raised: Option<PyErr>) {
+    fn ended(&self, py: Python<'_>, ending: Ending) {
         // One that took `lifespan.startup`, and does not go on as if it were a request, knows what it fails in. Whoever
         // raises at the scope, or sends a response, knows no lifespan, and goes on without.
         let has_begun = self.inbox.messages.lock().is_empty();
@@ -270,24 +271,30 @@ impl Lifespan {
             (order, has_begun && !state.strayed, state.started.take(), std::mem::take(&mut state.stopped))
         };
         let described = |error| LifespanFailure::Raised(exception::describe(py, error));
-        let startup = match &raised {
-            Some(error) if self.required || is_own_failure => Err(HandlerError::Startup(described(error))),
-            None if self.required => {
-                let what = "it returned before `lifespan.startup.complete`".to_owned();
-                Err(HandlerError::Startup(LifespanFailure::Told(what)))
+        let told = |what: &str| Err(HandlerError::Startup(LifespanFailure::Told(what.to_owned())));
+        let startup = match &ending {
+            Ending::Raised(error) if self.required || is_own_failure => {
+                Err(HandlerError::Startup(described(error)))
             }
+            // Whoever asked for the end waits for no startup.
+            Ending::Cancelled if stopped.is_empty() && (self.required || is_own_failure) => {
+                told("it was cancelled before `lifespan.startup.complete`")
+            }
+            Ending::Returned if self.required => told("it returned before `lifespan.startup.complete`"),
             _ => Ok(()),
         };
         if let Some(started) = started {
             log::debug!("an application whose startup ended without a message");
             started(py, startup);
-        } else if let Some(error) = &raised
+        } else if let Ending::Raised(error) = &ending
             && order == order::Lifespan::Running
         {
             exception::log(py, "exception in the lifespan of an ASGI application", error);
         }
-        let shutdown = match &raised {
-            Some(error) if order == order::Lifespan::Running => Err(HandlerError::Shutdown(described(error))),
+        let shutdown = match &ending {
+            Ending::Raised(error) if order == order::Lifespan::Running => {
+                Err(HandlerError::Shutdown(described(error)))
+            }
             _ => Ok(()),
         };
         for tell in stopped {
@@ -353,13 +360,7 @@ struct LifespanDone(Arc<Lifespan>);
 #[pymethods]
 impl LifespanDone {
     fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
-        let raised = if task.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
-            None
-        } else {
-            let raised = task.call_method0(intern!(py, "exception"))?;
-            (!raised.is_none()).then(|| PyErr::from_value(raised))
-        };
-        self.0.ended(py, raised);
+        self.0.ended(py, Ending::of(task)?);
         Ok(())
     }
 }

@@ -45,6 +45,9 @@ mod response;
 mod session;
 
 #[cfg(feature = "addon")]
+mod ending;
+
+#[cfg(feature = "addon")]
 mod connection;
 
 #[cfg(feature = "addon")]
@@ -61,6 +64,12 @@ mod cork;
 
 #[cfg(feature = "addon")]
 mod linger;
+
+#[cfg(feature = "addon")]
+mod loop_reader;
+
+#[cfg(feature = "addon")]
+mod imports;
 
 #[cfg(feature = "addon")]
 mod event_loop;

@@ -12,6 +12,10 @@ use crate::exchange::{AppHalf, Mode, NoticeKind, ResponseHead};
 /// Bytes after which a sender that waits for nobody lets the loop take a turn: some microseconds of work.
 const TURN: usize = 256 * 1024;
 
+/// So many messages after the last one are ignored, as the specification says. An application that has not stopped by then
+/// never would, so it is told of its mistake, as uvicorn tells after the first.
+const IGNORED: usize = 64;
+
 /// See the module.
 pub(super) struct Response {
     order: order::Http,
@@ -23,6 +27,8 @@ pub(super) struct Response {
     collected_limit: usize,
     /// Bytes since the loop had a turn, of a body that waits for no reader.
     unyielded: usize,
+    /// Messages after the last one.
+    ignored: usize,
     trailers: Vec<u8>,
     is_head: bool,
 }
@@ -36,6 +42,7 @@ impl Response {
             collected: Vec::new(),
             collected_limit,
             unyielded: 0,
+            ignored: 0,
             trailers: Vec::new(),
             is_head: facts.is_head,
         }
@@ -49,7 +56,7 @@ impl Response {
     /// The application has ended: nothing more comes. Says how far it got.
     pub(super) fn abandon(&mut self) -> order::Http {
         self.held = None;
-        std::mem::replace(&mut self.order, order::Http::Done)
+        self.order
     }
 
     /// Takes a message.
@@ -62,8 +69,11 @@ impl Response {
         }
         match self.order.step(message.order()) {
             Step::Next(next) => self.order = next,
-            Step::Ignored => return Ok(Sent::Done),
-            Step::Refused => {
+            Step::Ignored if self.ignored < IGNORED => {
+                self.ignored += 1;
+                return Ok(Sent::Turn);
+            }
+            Step::Ignored | Step::Refused => {
                 return Err(PyRuntimeError::new_err(format!(
                     "unexpected ASGI message `{}`: expected `{}`",
                     message.name(),
@@ -76,7 +86,7 @@ impl Response {
                 self.held = Some(head);
                 return Ok(if half.mode == Mode::Stream { Sent::Held } else { Sent::Done });
             }
-            HttpSendMessage::Body { body, .. } => return Ok(self.body(half, body)),
+            HttpSendMessage::Body { body, .. } => return self.body(half, body),
             HttpSendMessage::Trailers { headers, .. } => {
                 self.trailers.extend(headers);
                 if self.is_done() {
@@ -87,10 +97,7 @@ impl Response {
             HttpSendMessage::ZeroCopySend { slice, .. } => {
                 self.release_head(half);
                 // Nobody takes it: dropped, it closes the descriptor.
-                let room = self.is_head || half.is_settled() || {
-                    let size = slice.size();
-                    half.file(size, slice.give_away())
-                };
+                let room = self.is_head || half.file(slice);
                 if self.is_done() {
                     self.finish(half);
                 } else if !room {
@@ -112,7 +119,7 @@ impl Response {
     }
 
     /// Passes a part of the body on.
-    fn body(&mut self, half: &AppHalf, mut body: Vec<u8>) -> Sent {
+    fn body(&mut self, half: &AppHalf, mut body: Vec<u8>) -> PyResult<Sent> {
         let is_last = self.is_done();
         let length = body.len();
         if self.is_head {
@@ -120,10 +127,10 @@ impl Response {
         }
         if half.mode == Mode::Buffered {
             if self.collected.len() + body.len() > self.collected_limit {
-                half.fail(HandlerError::ResponseTooLarge(self.collected_limit));
-                self.abandon();
+                self.held = None;
                 self.collected = Vec::new();
-                return Sent::Turn;
+                half.exchange().give_up(HandlerError::ResponseTooLarge(self.collected_limit));
+                return Err(disconnected());
             }
             if self.collected.is_empty() {
                 self.collected = body;
@@ -132,24 +139,24 @@ impl Response {
             }
             if is_last {
                 self.finish(half);
-                return Sent::Done;
+                return Ok(Sent::Done);
             }
-            return self.turn(length);
+            return Ok(self.turn(length));
         }
         if is_last && let Some(head) = self.held.take() {
             half.respond(head, body);
-            return Sent::Done;
+            return Ok(Sent::Done);
         }
         self.release_head(half);
         let room = body.is_empty() || half.chunk(body);
         if is_last {
             half.finish();
-            return Sent::Done;
+            return Ok(Sent::Done);
         }
         if self.is_head {
-            return self.turn(length);
+            return Ok(self.turn(length));
         }
-        if room { Sent::Done } else { Sent::Full }
+        Ok(if room { Sent::Done } else { Sent::Full })
     }
 
     /// Nothing holds the sender back: it lets the loop take a turn once in a while.

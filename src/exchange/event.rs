@@ -1,5 +1,6 @@
 //! What JavaScript is told of a request, in order.
 
+use super::FileSlice;
 use crate::error::HandlerError;
 
 /// The status and headers of a response.
@@ -43,7 +44,9 @@ pub(crate) enum Event {
         /// The reason, UTF-8.
         reason: String,
     },
-    /// Something besides the body: early hints, a push, trailers, a file to send.
+    /// A part of the body, to be read from a file.
+    File(FileSlice),
+    /// Something besides the body: early hints, a push, trailers, a whole file to send.
     Notice {
         /// Which.
         kind: NoticeKind,
@@ -69,7 +72,7 @@ pub(crate) enum NoticeKind {
     Trailers = 3,
     /// `http.response.pathsend`: `{ path }`.
     PathSend = 4,
-    /// `http.response.zerocopysend`: `{ fd, offset, count }`; the descriptor is the receiver's.
+    /// `http.response.zerocopysend`: an [`Event::File`].
     ZeroCopySend = 5,
     /// `http.response.debug`: the info.
     Debug = 6,

@@ -16,8 +16,8 @@ use crate::error::HandlerError;
 use super::event::NoticeKind;
 use super::inbound::Inbound;
 use super::{
-    CompletionQueue, Disconnect, Event, LoopMessage, LoopQueue, MESSAGE_COST, Message, ResponseHead,
-    SyncReply, Take,
+    CompletionQueue, Disconnect, Event, FileSlice, LoopMessage, LoopQueue, MESSAGE_COST, Message,
+    ResponseHead, SyncReply, Take,
 };
 
 /// Names a request among those of its Node environment. Never used twice, so a late event finds nobody.
@@ -153,8 +153,17 @@ impl Exchange {
     /// The caller gives the request up: no event follows. The application is told, then cancelled.
     pub(crate) fn disconnect(self: &Arc<Self>, disconnect: Disconnect, cancel_now: bool) {
         self.outbound.lock().settled = true;
-        self.inbound.lock().disconnect(disconnect);
+        self.cut(disconnect);
         self.loop_queue.push(LoopMessage::Disconnect { exchange: Arc::clone(self), cancel_now });
+    }
+
+    /// Nothing comes in any more. Who reads a body finds that before what is left of the body, which is freed.
+    fn cut(&self, disconnect: Disconnect) {
+        let mut inbound = self.inbound.lock();
+        inbound.disconnect(disconnect);
+        if self.mode != Mode::WebSocket {
+            inbound.discard();
+        }
     }
 
     fn wake_if(self: &Arc<Self>, wake: bool) {
@@ -230,8 +239,8 @@ impl Exchange {
     }
 
     /// A part of the body that JavaScript reads from a file; see [`Self::chunk`].
-    pub(crate) fn file(&self, size: usize, fields: Vec<u8>) -> bool {
-        self.send(size, Event::Notice { kind: NoticeKind::ZeroCopySend, fields })
+    pub(crate) fn file(&self, slice: FileSlice) -> bool {
+        self.send(slice.size(), Event::File(slice))
     }
 
     fn send(&self, size: usize, event: Event) -> bool {
@@ -273,6 +282,17 @@ impl Exchange {
     /// The request failed; nothing happens if it was settled before. Says whether it was not.
     pub(crate) fn fail(&self, error: HandlerError) -> bool {
         self.settle(Event::Failed(error))
+    }
+
+    /// The request failed, and to the application it is as if its client had gone.
+    pub(crate) fn give_up(self: &Arc<Self>, error: HandlerError) {
+        self.fail(error);
+        self.disconnect(Disconnect::broken(), false);
+    }
+
+    /// The application has ended: to tasks that it leaves behind it is as if the client had gone.
+    pub(crate) fn leave(&self) {
+        self.cut(Disconnect::broken());
     }
 
     /// The last event; says whether it was the first such.

@@ -27,6 +27,13 @@ pub(crate) struct Disconnect {
     pub(crate) reason: String,
 }
 
+impl Disconnect {
+    /// The connection ended without a close.
+    pub(crate) fn broken() -> Self {
+        Self { code: 1006, reason: String::new() }
+    }
+}
+
 /// What the application's `receive` found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Take {
@@ -125,7 +132,7 @@ impl Inbound {
     /// Nobody will read the rest: drops what waits, and what is written later.
     pub(crate) fn discard(&mut self) {
         self.discarding = true;
-        self.queue.clear();
+        self.queue = VecDeque::new();
         self.buffered = 0;
     }
 

@@ -131,6 +131,11 @@ impl LoopQueue {
         !state.messages.is_empty()
     }
 
+    /// How many messages wait.
+    pub(crate) fn count(&self) -> usize {
+        self.state.lock().messages.len()
+    }
+
     /// Moves everything that waits into `batch` (which must be empty) and rearms the signal. Since when it waits, if the
     /// reader was asked to come.
     pub(crate) fn drain(&self, batch: &mut Vec<LoopMessage>) -> Option<Instant> {

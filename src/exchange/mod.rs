@@ -20,6 +20,8 @@ mod inbound;
 
 mod loop_queue;
 
+mod file_slice;
+
 mod event;
 
 mod completion_queue;
@@ -41,6 +43,7 @@ mod models;
 pub(crate) use completion_queue::CompletionQueue;
 pub(crate) use event::{Event, NoticeKind, ResponseHead};
 pub(crate) use exchange::{AppHalf, Capabilities, Delivery, Exchange, ExchangeId, Mode};
+pub(crate) use file_slice::FileSlice;
 pub(crate) use inbound::{Disconnect, Message, Take};
 pub(crate) use loop_queue::{Lag, LoopMessage, LoopQueue};
 pub(crate) use request_head::RequestHead;

@@ -183,6 +183,22 @@ fn giving_up_and_answering_leave_at_most_one_event() {
 }
 
 #[test]
+fn giving_up_on_both_sides_leaves_one_event_at_most_and_no_body() {
+    loom::model(|| {
+        let model = Model::new();
+        let exchange = model.exchange(Mode::Buffered);
+        let other = Arc::clone(&exchange);
+        let python = thread::spawn(move || other.give_up(HandlerError::Cancelled));
+        exchange.write(Message { text: false, bytes: vec![1].into() });
+        exchange.disconnect(gone(), false);
+        python.join().expect("no panic");
+        assert!(model.last_events() <= 1);
+        assert!(exchange.is_settled());
+        assert!(matches!(exchange.take(), Take::Disconnect(_)));
+    });
+}
+
+#[test]
 fn a_reader_that_waits_is_always_woken() {
     loom::model(|| {
         let model = Model::new();

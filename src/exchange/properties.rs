@@ -67,6 +67,7 @@ enum Operation {
     Write(usize),
     End,
     Disconnect,
+    GiveUp,
     Consume(usize),
     Take,
     Start,
@@ -82,6 +83,7 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         size().prop_map(Operation::Write),
         Just(Operation::End),
         Just(Operation::Disconnect),
+        Just(Operation::GiveUp),
         size().prop_map(Operation::Consume),
         Just(Operation::Take),
         Just(Operation::Start),
@@ -152,6 +154,12 @@ proptest! {
                 Operation::End => { exchange.end(); ended = true; accepted = false }
                 Operation::Disconnect => {
                     exchange.disconnect(Disconnect { code: 1006, reason: String::new() }, false);
+                    gone = true;
+                    settled = true;
+                    accepted = false;
+                }
+                Operation::GiveUp => {
+                    exchange.give_up(HandlerError::Cancelled);
                     gone = true;
                     settled = true;
                     accepted = false;

@@ -120,6 +120,81 @@ fn a_complete_body_is_given_once_and_then_only_the_disconnect() {
     assert!(matches!(exchange.take(), Take::Disconnect(_)));
 }
 
+/// A body that tells when it is freed.
+struct Told(Count);
+
+impl AsRef<[u8]> for Told {
+    fn as_ref(&self) -> &[u8] {
+        b"body"
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.raise();
+    }
+}
+
+#[test]
+fn a_body_that_nobody_reads_any_more_is_freed() {
+    type End = fn(&Arc<Exchange>);
+    let ends: [End; 3] = [
+        |exchange| exchange.disconnect(Disconnect::broken(), false),
+        |exchange| exchange.leave(),
+        |exchange| exchange.give_up(HandlerError::ResponseTooLarge(0)),
+    ];
+    for end in ends {
+        let fixture = Fixture::new();
+        let exchange = fixture.exchange(Mode::Stream, None);
+        let freed = Count::default();
+        exchange.write(Message { text: false, bytes: Bytes::from_owner(Told(freed.clone())) });
+        end(&exchange);
+        assert_eq!(freed.get(), 1);
+        assert_eq!(exchange.take(), Take::Disconnect(Disconnect::broken()));
+    }
+}
+
+#[test]
+fn a_file_is_closed_wherever_it_ends() {
+    use std::sync::atomic::AtomicI32;
+    static CLOSED: AtomicI32 = AtomicI32::new(0);
+    let slice =
+        |descriptor| FileSlice::new(descriptor, 0, 1, |closed| CLOSED.store(closed, Ordering::SeqCst));
+    let fixture = Fixture::new();
+    let exchange = fixture.exchange(Mode::Stream, None);
+    assert!(exchange.file(slice(3)));
+    assert_eq!(CLOSED.load(Ordering::SeqCst), 0, "it is on its way");
+    fixture.completions.close();
+    assert_eq!(CLOSED.load(Ordering::SeqCst), 3);
+    exchange.file(slice(4));
+    assert_eq!(CLOSED.load(Ordering::SeqCst), 4, "the environment has ended");
+    exchange.disconnect(Disconnect::broken(), false);
+    exchange.file(slice(5));
+    assert_eq!(CLOSED.load(Ordering::SeqCst), 5, "nobody wants it");
+}
+
+#[test]
+fn messages_of_a_websocket_come_before_its_end() {
+    let fixture = Fixture::new();
+    let exchange = fixture.exchange(Mode::WebSocket, None);
+    exchange.write(chunk(b"last"));
+    exchange.disconnect(Disconnect::broken(), false);
+    assert_eq!(exchange.take(), Take::Message(chunk(b"last")));
+    assert!(matches!(exchange.take(), Take::Disconnect(_)));
+}
+
+#[test]
+fn a_request_that_is_given_up_has_failed_and_its_task_is_told() {
+    let fixture = Fixture::new();
+    let exchange = fixture.exchange(Mode::Buffered, Some(b""));
+    exchange.give_up(HandlerError::ResponseTooLarge(0));
+    assert!(exchange.is_settled() && exchange.is_disconnected());
+    assert_eq!(fixture.events(), [Event::Failed(HandlerError::ResponseTooLarge(0))]);
+    let mut batch = Vec::new();
+    fixture.messages.drain(&mut batch);
+    assert!(matches!(batch[..], [LoopMessage::Disconnect { .. }]));
+}
+
 #[test]
 fn an_empty_body_is_one_empty_message() {
     let fixture = Fixture::new();

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use napi::sys;
 use napi::{Env, Error, Result, Status};
 
-use super::events::{EventWriter, Fields};
+use super::events::{EventWriter, Fields, Files};
 use crate::exchange::{CompletionQueue, Disconnect, Event, Exchange, ExchangeId, Signal};
 
 thread_local! {
@@ -45,6 +45,7 @@ pub(crate) struct Environment {
     function: sys::napi_threadsafe_function,
     callback: sys::napi_ref,
     fields: Fields,
+    files: Files,
     requests: RefCell<HashMap<ExchangeId, Arc<Exchange>, BuildHasherDefault<IdHasher>>>,
     /// Loads, and other things besides requests, that end with an event.
     pending: RefCell<HashSet<ExchangeId>>,
@@ -168,6 +169,7 @@ impl Environment {
             function,
             callback: reference,
             fields,
+            files: RefCell::default(),
             requests: RefCell::default(),
             pending: RefCell::default(),
             in_flight: Cell::new(0),
@@ -230,6 +232,11 @@ impl Environment {
         Some(exchange)
     }
 
+    /// JavaScript has read a file.
+    pub(crate) fn close_file(&self, descriptor: i32) {
+        self.files.borrow_mut().remove(&descriptor);
+    }
+
     /// Hands everything that waits to JavaScript, or what there is time for in this turn of Node's loop.
     fn deliver(&self, env: &Env) -> Result<()> {
         let (count, since) = self.deliveries.get();
@@ -275,7 +282,7 @@ impl Environment {
     /// At most one array of events.
     fn hand_over_batch(&self, env: &Env, backlog: &mut VecDeque<(ExchangeId, Event)>) -> Result<()> {
         let mut ended = 0;
-        let mut writer = EventWriter::new(env, &self.fields);
+        let mut writer = EventWriter::new(env, &self.fields, &self.files);
         while !writer.is_full()
             && let Some((id, event)) = backlog.pop_front()
         {

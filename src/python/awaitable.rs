@@ -5,8 +5,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pyo3::exceptions::PyStopIteration;
+use pyo3::exceptions::{PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
+
+pyo3::create_exception!(
+    python_node,
+    NotAwaitable,
+    PyTypeError,
+    "An application gave something that cannot be awaited: its class's name."
+);
 
 /// What happens each time the task that awaits goes on.
 pub(crate) trait Resume: Send + Sync {

@@ -6,6 +6,7 @@ hold a module of the same name, each sees its own: the one imported first keeps 
 """
 
 import builtins
+import functools
 import importlib
 import inspect
 import os
@@ -133,10 +134,34 @@ def _single_callable(application):
     return call
 
 
+def _is_async(application):
+    """Whether a call runs none of the application's code before it is awaited. Marks that say so do not count."""
+    while isinstance(application, functools.partial):
+        application = application.func
+    if not inspect.isroutine(application):
+        application = getattr(type(application), "__call__", None)
+    code = getattr(application, "__code__", None)
+    return code is not None and bool(code.co_flags & inspect.CO_COROUTINE)
+
+
+def _in_its_task(application):
+    """A function that gives an awaitable: what it does by itself belongs in the request's own task and context."""
+
+    async def call(scope, receive, send):
+        awaitable = application(scope, receive, send)
+        if not inspect.isawaitable(awaitable):
+            raise NotAwaitable(type(awaitable).__name__)
+        await awaitable
+
+    return call
+
+
 def _as_asgi3(application, interface):
+    if interface == "wsgi":
+        return application
     if interface == "asgi2" or (interface == "auto" and _required_parameters(application) == 1):
         return _single_callable(application)
-    return application
+    return application if _is_async(application) else _in_its_task(application)
 
 
 def load(docroot, module_name, attributes, interface, factory):

@@ -4,6 +4,7 @@ use std::ffi::CString;
 
 use pyo3::prelude::*;
 
+use super::awaitable::NotAwaitable;
 use super::exception;
 use crate::error::HandlerError;
 
@@ -30,7 +31,9 @@ impl Loader {
     /// A Python exception; none is expected.
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
         let code = CString::new(include_str!("loader.py"))?;
-        Ok(Self(PyModule::from_code(py, &code, c"python_node/loader.py", c"_python_node_loader")?.unbind()))
+        let loader = PyModule::from_code(py, &code, c"python_node/loader.py", c"_python_node_loader")?;
+        loader.setattr("NotAwaitable", py.get_type::<NotAwaitable>())?;
+        Ok(Self(loader.unbind()))
     }
 
     /// Imports the application.

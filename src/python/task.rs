@@ -4,22 +4,15 @@
 //! `asyncio.timeout` need. On 3.12 and later `eager_start=True` takes the first step; before, the step
 //! that the new task hands to `loop.call_soon` is caught and run here.
 
-use std::ffi::CStr;
-
 use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-/// Awaits what is no coroutine, for `asyncio.Task` takes only coroutines.
-const WRAP: &CStr = c"async def wrap(awaitable):\n    return await awaitable\n";
-
 /// Makes tasks for one event loop.
 pub(crate) struct TaskStarter {
     class: Py<PyAny>,
     options: Py<PyDict>,
-    wrap: Py<PyAny>,
-    coroutine_class: Py<PyAny>,
     /// Before 3.12: the loop whose `call_soon` is shadowed, and the catcher.
     catcher: Option<Catcher>,
 }
@@ -87,30 +80,18 @@ impl TaskStarter {
                 first_step: Py::new(py, FirstStep(Mutex::default()))?,
             })
         };
-        let names = PyDict::new(py);
-        py.run(WRAP, Some(&names), None)?;
-        let wrap = names.get_item("wrap")?.map(Bound::unbind).unwrap_or_else(|| py.None());
         Ok(Self {
             class: py.import("asyncio")?.getattr("Task")?.unbind(),
             options: options.unbind(),
-            wrap,
-            coroutine_class: py.import("types")?.getattr("CoroutineType")?.unbind(),
             catcher,
         })
     }
 
-    /// Whether `awaitable` is the coroutine of an `async def`.
-    pub(crate) fn is_coroutine(&self, awaitable: &Bound<'_, PyAny>) -> bool {
-        awaitable.get_type().is(self.coroutine_class.bind(awaitable.py()))
-    }
-
-    /// Starts a task for what the application returned.
+    /// Starts a task for the application's coroutine.
     ///
     /// # Errors
-    /// What making a task raises: `TypeError` if `awaitable` cannot be awaited.
-    pub(crate) fn start(&self, py: Python<'_>, awaitable: Bound<'_, PyAny>) -> PyResult<Started> {
-        let coroutine =
-            if self.is_coroutine(&awaitable) { awaitable } else { self.wrap.bind(py).call1((awaitable,))? };
+    /// What making a task raises; none is expected.
+    pub(crate) fn start(&self, py: Python<'_>, coroutine: Bound<'_, PyAny>) -> PyResult<Started> {
         let Some(Catcher { event_loop, first_step }) = &self.catcher else {
             return match self.class.bind(py).call((coroutine,), Some(self.options.bind(py))) {
                 Ok(task) => Ok(Started::Task(task.unbind(), None)),
