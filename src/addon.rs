@@ -14,7 +14,7 @@ use crate::exchange::{
     AppHalf, Capabilities, Delivery, Disconnect, Event, Exchange, LoopMessage, Message, Mode, RequestHead,
     SyncReply,
 };
-use crate::js::environment::Environment;
+use crate::js::environment::{self, Environment};
 use crate::js::{arguments, events, failure};
 use crate::python::loader::Target;
 use crate::python::{exit, stack};
@@ -165,9 +165,10 @@ impl PythonHandler {
         let own = Arc::clone(&reply);
         self.handle
             .load(self.key as usize, self.options.clone(), move |result| own.fill(Event::Loaded(result)));
-        match reply.wait(None) {
+        match reply.wait(None, || environment::is_ending(env)) {
+            Some(Event::Loaded(Ok(()))) => Ok(None),
             Some(Event::Loaded(Err(error))) => failed(env, &error),
-            _ => Ok(None),
+            _ => failed(env, &HandlerError::Closed("this Node environment ends")),
         }
     }
 
@@ -229,7 +230,7 @@ impl PythonHandler {
         );
         self.handle.queue().push(LoopMessage::Begin { half: AppHalf::new(Arc::clone(&exchange)), head });
         let limit = (timeout > 0.0).then(|| milliseconds(timeout));
-        let Some(event) = reply.wait(limit) else {
+        let Some(event) = reply.wait(limit, || environment::is_ending(env)) else {
             exchange.disconnect(Disconnect { code: 1006, reason: String::new() }, true);
             #[expect(
                 clippy::cast_possible_truncation,

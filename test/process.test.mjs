@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import matrix from '../scripts/matrix/pythons.js'
 import { collect, docroot, serve, timeout } from './fixtures.mjs'
 import { runFixture } from './processes.mjs'
 
@@ -62,6 +63,29 @@ for (const kind of process.platform === 'win32' ? ['spawn'] : ['fork', 'spawn'])
     assert.deepEqual({ ended, stderr }, { ended: 0, stderr: '' })
     assert.throws(() => process.kill(Number(stdout), 0), { code: 'ESRCH' })
     assert.ok(milliseconds < 10_000, `${milliseconds} ms`)
+  })
+}
+
+// Scenario: the child of os.fork() served its parent's requests, for sys.exit() ended nothing.
+describe('a child that is forked by an application', { skip: process.platform === 'win32' }, () => {
+  for (const [how, status] of Object.entries({ exit: 3, raise: 1, return: 0 })) {
+    for (const step of ['early', 'late']) {
+      test(`ends where its application does: ${how}, ${step}`, { timeout }, async () => {
+        const { ended, stdout, stderr } = await ask(docroot, 'forking:app', `/${step}/${how}`)
+        assert.deepEqual({ ended, stdout }, { ended: 0, stdout: `in the child ${status}\n` }, stderr)
+        assert.equal(stderr.includes('RuntimeError: in the child'), how === 'raise', stderr)
+      })
+    }
+  }
+})
+
+// Scenario: before 3.10, the buffers were lost with it.
+for (const { name, executable } of matrix.findPythons().pythons) {
+  test(`an exit function that raises costs no output, ${name}`, { timeout }, async () => {
+    const { ended, stdout, stderr } = await runFixture('one-request.mjs', [docroot, 'failing_atexit:app', '/', executable])
+    assert.equal(ended, 0, stderr)
+    assert.match(stdout, /buffered /)
+    assert.match(stderr, /RuntimeError: at exit/)
   })
 }
 

@@ -21,7 +21,7 @@ use super::websocket::WebSocketSendMessage;
 use crate::error::HandlerError;
 use crate::exchange::{AppHalf, Exchange, Take};
 use crate::python::waiters::Waiters;
-use crate::python::{exception, exit};
+use crate::python::{child, exception, exit};
 
 pyo3::create_exception!(
     python_node,
@@ -245,6 +245,7 @@ impl Connection {
 
     /// The application has ended: settles the request if it did not.
     pub(super) fn ended(&self, py: Python<'_>, ending: Ending) {
+        child::leave(py, if let Ending::Raised(raised) = &ending { Some(raised) } else { None });
         let task = self.task.lock().take();
         drop(task);
         let context = self.context.lock().take();

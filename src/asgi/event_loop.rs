@@ -33,7 +33,7 @@ use crate::error::HandlerError;
 use crate::exchange::{AppHalf, Exchange, LoopMessage, LoopQueue, Mode, RequestHead};
 use crate::python::awaitable::{Awaitable, Done};
 use crate::python::task::{Started, TaskStarter};
-use crate::python::{exception, exit};
+use crate::python::{child, exception, exit};
 
 /// Messages taken in one pass, so that the loop's other work gets its turn.
 const BATCH: usize = 256;
@@ -175,6 +175,7 @@ impl EventLoop {
     pub(super) fn run(&self, py: Python<'_>) {
         while !self.stopping.load(Ordering::Acquire) {
             let result = self.event_loop.call_method0(py, intern!(py, "run_forever"));
+            child::leave(py, result.as_ref().err());
             if let Err(error) = result {
                 log::debug!("the loop was left by {}", error.get_type(py));
                 let is_closed = self.event_loop.call_method0(py, intern!(py, "is_closed"));
@@ -197,6 +198,7 @@ impl EventLoop {
     // ------------------------------------------------------------------- messages
 
     fn woken(&self, py: Python<'_>) {
+        child::leave(py, None);
         self.wake.acknowledge();
         self.drain(py);
     }
@@ -415,6 +417,18 @@ impl EventLoop {
         }
     }
 
+    /// Calls `import` while nothing closes the loop: modules that run something on it at their top, with
+    /// `asyncio.get_event_loop()`, close it as their own.
+    fn kept_open<T>(&self, py: Python<'_>, import: impl FnOnce() -> T) -> T {
+        let keep_open = PyCFunction::new_closure(py, None, None, |_, _| {});
+        let shadowed = keep_open.and_then(|close| self.event_loop.setattr(py, intern!(py, "close"), close));
+        let imported = import();
+        if let Err(error) = shadowed.and_then(|()| self.event_loop.bind(py).delattr(intern!(py, "close"))) {
+            exception::log(py, "internal error in python-node while loading", &error);
+        }
+        imported
+    }
+
     /// Imports what is to be imported. The rest of each load is done in the loop again.
     fn import(&self, py: Python<'_>) {
         let imports = std::mem::take(&mut *self.imports.lock());
@@ -422,7 +436,7 @@ impl EventLoop {
             return;
         }
         for Import { key, options, tell } in imports {
-            let imported = self.applications.import(py, &options);
+            let imported = self.kept_open(py, || self.applications.import(py, &options));
             self.queue.push(LoopMessage::Call(Box::new(move || {
                 tell(imported.and_then(|callable| {
                     Python::attach(|py| Self::get().applications.begin(py, key, options, callable))

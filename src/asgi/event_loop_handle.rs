@@ -11,7 +11,7 @@ use super::event_loop::EventLoop;
 use super::wake::Wake;
 use crate::error::HandlerError;
 use crate::exchange::{Lag, LoopMessage, LoopQueue};
-use crate::python::{exception, exit, interpreter};
+use crate::python::{child, exception, exit, interpreter};
 
 /// 16 MiB: deep recursion in Python must raise `RecursionError` before the stack ends; musl's default is 128 KiB.
 const STACK_SIZE: usize = 16 * 1024 * 1024;
@@ -105,12 +105,19 @@ impl EventLoopHandle {
         {
             crate::python::shared_variables::bind(&library);
         }
+        // Before anything of Python runs: the process may end while it starts, or during the first import.
+        exit::started(Box::new(handle.stopper()));
+        exit::register();
+        child::watch();
         let own = Arc::clone(&handle);
         std::thread::Builder::new()
             .name("python".to_owned())
             .stack_size(STACK_SIZE)
             .spawn(move || own.run(wake))
-            .map_err(failed)?;
+            .map_err(|error| {
+                exit::not_started();
+                failed(error)
+            })?;
         *place = Some(Arc::clone(&handle));
         Ok(handle)
     }
@@ -190,6 +197,7 @@ impl EventLoopHandle {
     /// The Python thread's life.
     fn run(&self, wake: Wake) {
         if let Err(reason) = interpreter::start(&self.options.executable) {
+            exit::not_started();
             self.fail(reason);
             return;
         }
@@ -206,8 +214,6 @@ impl EventLoopHandle {
             });
             match created {
                 Ok(event_loop) => {
-                    let stop = self.stopper();
-                    exit::started(Box::new(stop));
                     log::debug!("python is ready: {}", self.options.executable);
                     event_loop.run(py);
                 }

@@ -325,6 +325,20 @@ impl Environment {
     }
 }
 
+/// Whether JavaScript runs no more on this thread: its worker is being terminated, by somebody who waits for the thread. Asked
+/// by a call that waits itself.
+pub(crate) fn is_ending(env: &Env) -> bool {
+    let mut undefined = ptr::null_mut();
+    let mut equals = false;
+    // SAFETY: `env` is that of the running call. Node-API compares nothing once JavaScript may not be called, which another
+    // thread may say at any time. test/workers.test.mjs, "while it waits".
+    let status = unsafe {
+        sys::napi_get_undefined(env.raw(), &raw mut undefined);
+        sys::napi_strict_equals(env.raw(), undefined, undefined, &raw mut equals)
+    };
+    status != sys::Status::napi_ok
+}
+
 /// Called by Node on the JS thread, once for each signal. The context is the environment's index, not a pointer.
 unsafe extern "C" fn deliver(
     env: sys::napi_env,
