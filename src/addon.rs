@@ -8,7 +8,7 @@ use napi::bindgen_prelude::{FromNapiValue, Object, Unknown};
 use napi::{Env, JsValue, Result};
 use napi_derive::napi;
 
-use crate::asgi::{ApplicationOptions, EventLoopHandle, LifespanMode, StartOptions};
+use crate::asgi::{ApplicationOptions, EventLoopHandle, LifespanMode, Patience, StartOptions};
 use crate::error::HandlerError;
 use crate::exchange::{
     AppHalf, Capabilities, Delivery, Disconnect, Event, Exchange, LoopMessage, Message, Mode, RequestHead,
@@ -183,16 +183,17 @@ impl PythonHandler {
         Ok(())
     }
 
-    /// Takes no more requests and ends the lifespan; an event with this `id` tells how that went. After `limit` milliseconds
-    /// the application's shutdown is cancelled.
+    /// Takes no more requests and ends the lifespan; an event with this `id` tells how that went. Requests that still run have
+    /// `requests` milliseconds before that; after `limit` the application's shutdown is cancelled.
     #[napi(catch_unwind)]
-    pub fn close(&self, env: Env, id: f64, limit: f64) -> Result<()> {
+    pub fn close(&self, env: Env, id: f64, requests: f64, limit: f64) -> Result<()> {
         let id = to_id(id);
         let environment = Environment::of(id)?;
         environment.enter_pending(&env, id);
         let queue = Arc::clone(&environment.queue);
-        let limit = Some(milliseconds(limit));
-        self.handle.unload(self.key as usize, limit, move |result| queue.push(id, Event::Loaded(result)));
+        let patience = Patience { requests: milliseconds(requests), all: milliseconds(limit) };
+        self.handle
+            .unload(self.key as usize, Some(patience), move |result| queue.push(id, Event::Loaded(result)));
         Ok(())
     }
 

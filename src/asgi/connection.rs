@@ -190,6 +190,19 @@ impl Connection {
         drop(earlier);
     }
 
+    /// The task, while it runs.
+    pub(super) fn task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.task.lock().as_ref().map(|task| task.clone_ref(py))
+    }
+
+    /// Whether the response is complete, or the WebSocket closed: what runs then is the application's own business.
+    pub(super) fn has_answered(&self) -> bool {
+        match &*self.protocol.lock() {
+            Protocol::Http(response) => response.is_done(),
+            Protocol::WebSocket(session) => session.is_done(),
+        }
+    }
+
     /// Notes the context of the task, before 3.12.
     pub(super) fn set_context(&self, context: Option<Py<PyAny>>) {
         if context.is_some() {
@@ -215,8 +228,7 @@ impl Connection {
 
     /// Cancels the task, if it still runs.
     pub(super) fn cancel(&self, py: Python<'_>) -> PyResult<()> {
-        let task = self.task.lock().as_ref().map(|task| task.clone_ref(py));
-        if let Some(task) = task {
+        if let Some(task) = self.task(py) {
             log::debug!("request {}: task cancelled", self.half.id);
             task.call_method0(py, intern!(py, "cancel"))?;
         }

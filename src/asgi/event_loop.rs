@@ -460,7 +460,19 @@ impl EventLoop {
         }
     }
 
-    /// Cancels what runs, lets the lifespans end, waits for all within the time that is left, and stops the loop.
+    /// The tasks of an application's requests, or of all.
+    pub(super) fn tasks_of(&self, py: Python<'_>, key: Option<usize>) -> Vec<(Py<PyAny>, Arc<Connection>)> {
+        let connections: Vec<Arc<Connection>> =
+            self.connections.lock().iter().map(|(_, connection)| Arc::clone(connection)).collect();
+        connections
+            .into_iter()
+            .filter(|connection| key.is_none_or(|key| connection.exchange().application == key))
+            .filter_map(|connection| Some((connection.task(py)?, connection)))
+            .collect()
+    }
+
+    /// Cancels what runs, lets what has answered and the lifespans end, waits for all within the time that is left, and stops
+    /// the loop.
     pub(super) fn stop(&self, py: Python<'_>) {
         self.stopping.store(true, Ordering::Release);
         let limit = exit::answered();
@@ -480,11 +492,22 @@ impl EventLoop {
                     );
                 }
             })?;
+            let (background, unfinished): (Vec<_>, Vec<_>) =
+                self.tasks_of(py, None).into_iter().partition(|(_, connection)| connection.has_answered());
+            let tasks =
+                |tasks: Vec<(Py<PyAny>, _)>| tasks.into_iter().map(|(task, _)| task).collect::<Vec<_>>();
             let code = CString::new(include_str!("stop.py"))?;
             let stop = PyModule::from_code(py, &code, c"python_node/stop.py", c"_python_node_stop")?
                 .call_method1(
                     "stop",
-                    (self.event_loop.bind(py), limit.as_secs_f64(), lifespan_tasks, shut_down),
+                    (
+                        self.event_loop.bind(py),
+                        limit.as_secs_f64(),
+                        tasks(unfinished),
+                        tasks(background),
+                        lifespan_tasks,
+                        shut_down,
+                    ),
                 )?;
             self.event_loop.call_method1(py, "create_task", (stop,))?;
             Ok(())

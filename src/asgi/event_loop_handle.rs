@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 
 use super::application::ApplicationOptions;
+use super::applications::Patience;
 use super::event_loop::EventLoop;
 use super::wake::Wake;
 use crate::error::HandlerError;
@@ -176,17 +177,17 @@ impl EventLoopHandle {
         });
     }
 
-    /// Forgets an application and ends its lifespan, within `limit` if there is one. Requests that run go on.
+    /// Begins no more requests of an application, and ends its lifespan when those that run have ended.
     pub(crate) fn unload(
         self: &Arc<Self>,
         key: usize,
-        limit: Option<Duration>,
+        patience: Option<Patience>,
         tell: impl FnOnce(Result<(), HandlerError>) + Send + 'static,
     ) {
         let reply = Reply { tell: Some(Box::new(tell)), handle: Arc::clone(self) };
         self.call(move |py| {
             let tell = Box::new(move |_: Python<'_>, result| reply.tell(result));
-            EventLoop::get().applications().unload(py, key, limit, tell);
+            EventLoop::get().applications().unload(py, key, patience, tell);
         });
     }
 
