@@ -4,6 +4,7 @@
 
 const { PythonHandlerError } = require('./errors.js')
 const { takeChunk } = require('./request.js')
+const { clearTimeout, setImmediate, setTimeout } = require('./timers.js')
 
 /** What a url without an origin is asked of: the name says that no network is meant. */
 const ORIGIN = 'http://localhost'

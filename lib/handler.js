@@ -18,6 +18,7 @@ const { checkOptions, readOptions } = require('./options.js')
 const { Request, isStream } = require('./request.js')
 const { Response } = require('./response.js')
 const { Service } = require('./service.js')
+const { clearTimeout, now, setTimeout } = require('./timers.js')
 const { PythonWebSocket } = require('./web-socket.js')
 
 /** Given as options by `load`, which has imported already. */
@@ -348,14 +349,14 @@ class PythonHandler {
 
   async #close (timeout) {
     const service = this.#service
-    const deadline = performance.now() + timeout
+    const deadline = now() + timeout
     for (const call of service.calls()) call.goAway()
     // The last tenth is the application's own shutdown's.
     const shutdown = timeout / 10
     await within(timeout - shutdown, service.idle())
     for (const call of service.calls()) call.abort(closed())
     const { environment, handle } = service
-    const left = Math.max(SHUTDOWN_LEAST, deadline - performance.now())
+    const left = Math.max(SHUTDOWN_LEAST, deadline - now())
     // What goes on after its response.
     const requests = Math.max(0, left - Math.max(SHUTDOWN_LEAST, shutdown))
     // Cancelled a little later, so that it is this that tells.

@@ -90,9 +90,11 @@ for (const { name, executable } of matrix.findPythons().pythons) {
 }
 
 // Scenario: jest --runInBand. The context that came first heard of nothing any more.
-test('several JavaScript contexts of a thread each get their own answers', { timeout }, async () => {
-  const { ended, stdout, stderr } = await runFixture('contexts.mjs', [])
-  assert.equal(ended, 0, stderr)
+test('several JavaScript contexts of a thread each get their own answers, and are collected', { timeout }, async () => {
+  const { ended, stdout, stderr } = await runFixture('contexts.mjs', [], { execArgv: ['--expose-gc'] })
+  assert.deepEqual({ ended, stderr }, { ended: 0, stderr: '' }, stdout)
+  assert.match(stdout, /^exit listeners 1$/m)
+  assert.match(stdout, /^collected$/m)
   assert.equal(stdout.match(/^200$/gm).length, 6)
 })
 
@@ -134,4 +136,10 @@ describe('what Python prints where Node writes as well', () => {
     child.stdout.destroy()
     child.stderr.destroy()
   })
+})
+
+// Scenario: fake timers of node:test, jest or sinon. From the third request on nothing settled.
+test('answers arrive while a test has timers of its own', { timeout }, async () => {
+  const { ended, stdout, stderr } = await runFixture('fake-timers.mjs', [])
+  assert.deepEqual({ ended, stdout: stdout.split('\n')[0] }, { ended: 0, stdout: '25' }, stderr)
 })

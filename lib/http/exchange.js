@@ -19,6 +19,7 @@ const { HEAD_FIELDS, continueSent, isHttp2 } = require('./protocol.js')
 const { RequestBody } = require('./request-body.js')
 const { RequestHead } = require('./request-head.js')
 const { ResponseHead } = require('./response-head.js')
+const { nextTick, setImmediate } = require('../timers.js')
 
 /** Also says that nothing follows: a `Request` without a body waits for what is written to it. */
 const NO_BODY = Buffer.alloc(0)
@@ -258,7 +259,7 @@ class Exchange {
     const socket = isHttp2(this.#req) ? undefined : res.socket
     if (socket) {
       socket.cork()
-      process.nextTick(uncork, socket)
+      nextTick(uncork, socket)
     }
     res.flushHeaders()
     res.on('error', ignore)
@@ -379,7 +380,7 @@ class Exchange {
         failure.answer(req, res, this.#service.exposeErrors)
       } else if (!res.writableEnded) {
         // What was written in this tick is still corked, and goes out first.
-        process.nextTick(cutOff, req, res)
+        nextTick(cutOff, req, res)
       }
     } catch (cause) {
       console.error(cause)
@@ -408,7 +409,7 @@ function onResponseClose () {
 /** All that Node 20 to 24 say of a stream reset with NO_ERROR whose client takes nothing. They keep it, and what it held. */
 function onStreamAborted () {
   this[kExchange].responseClosed()
-  process.nextTick(destroy, this)
+  nextTick(destroy, this)
 }
 
 function destroy (stream) {

@@ -18,6 +18,7 @@ const { Failure, logFailure, mismatch } = require('./failure.js')
 const { RequestHead } = require('./request-head.js')
 const { ResponseHead } = require('./response-head.js')
 const { claim, hasBody, respond, route, unroute } = require('./upgrade-route.js')
+const { clearInterval, setInterval } = require('../timers.js')
 
 /** uvicorn's: a message of 16 MiB, a ping every 20 s, a sign of life within another 20 s. */
 const MAX_PAYLOAD = 16 * 2 ** 20

@@ -43,6 +43,7 @@ pub(crate) struct Environment {
     /// Where its events wait.
     pub(crate) queue: Arc<CompletionQueue>,
     function: sys::napi_threadsafe_function,
+    /// Strong while something is in flight, weak otherwise: JavaScript's own context may be collected then.
     callback: sys::napi_ref,
     fields: Fields,
     requests: RefCell<HashMap<ExchangeId, Arc<Exchange>, BuildHasherDefault<IdHasher>>>,
@@ -142,7 +143,7 @@ impl Environment {
         // SAFETY: `env` and `callback` belong to the running call; `deliver` has the type Node asks for and
         // reads its environment from the thread-local of the thread it runs on.
         unsafe {
-            check(sys::napi_create_reference(raw, callback, 1, &raw mut reference))?;
+            check(sys::napi_create_reference(raw, callback, 0, &raw mut reference))?;
             check(sys::napi_create_string_utf8(raw, c"python-node".as_ptr(), 11, &raw mut name))?;
             check(sys::napi_create_threadsafe_function(
                 raw,
@@ -196,8 +197,11 @@ impl Environment {
         let count = self.in_flight.get();
         self.in_flight.set(count + 1);
         if count == 0 {
-            // SAFETY: the function lives as long as this environment, on whose thread this runs.
-            unsafe { sys::napi_ref_threadsafe_function(env.raw(), self.function) };
+            // SAFETY: the function and the reference live as long as this environment, on whose thread this runs.
+            unsafe {
+                sys::napi_ref_threadsafe_function(env.raw(), self.function);
+                sys::napi_reference_ref(env.raw(), self.callback, ptr::null_mut());
+            }
         }
     }
 
@@ -209,7 +213,10 @@ impl Environment {
         self.in_flight.set(left);
         if left == 0 {
             // SAFETY: as in `enter`.
-            unsafe { sys::napi_unref_threadsafe_function(env.raw(), self.function) };
+            unsafe {
+                sys::napi_unref_threadsafe_function(env.raw(), self.function);
+                sys::napi_reference_unref(env.raw(), self.callback, ptr::null_mut());
+            }
         }
     }
 
@@ -308,6 +315,10 @@ impl Environment {
         // exception that the callback leaves pending is reported by Node as uncaught, as from any callback.
         let status = unsafe {
             sys::napi_get_reference_value(raw, self.callback, &raw mut callback);
+            if callback.is_null() {
+                // Collected: nobody waits for anything.
+                return Ok(());
+            }
             sys::napi_get_undefined(raw, &raw mut receiver);
             sys::napi_call_function(
                 raw,
