@@ -138,6 +138,7 @@ impl EventLoop {
             None => ("asyncio", asyncio.call_method0("new_event_loop")?),
         };
         asyncio.call_method1("set_event_loop", (&event_loop,))?;
+        child::watch_tasks(&event_loop, py.get_type::<PythonFuturePoller>())?;
         look_like_coroutine_functions(py)?;
         json::prepare(py)?;
         let drain = pyo3::wrap_pyfunction!(drain, py)?;

@@ -22,3 +22,28 @@ def leave(raised):
                 stream.flush()
     finally:
         os._exit(status)
+
+
+def watch(loop, done_callback_class):
+    """Leaves a child when the task of a request ends in it: uvloop turns once more before it lets `SystemExit` through,
+    and takes wake-ups that are the parent's.
+
+    A task tells its end by `loop.call_soon(done_callback, task)`.
+    """
+
+    def in_child():
+        original = loop.call_soon
+
+        def call_soon(callback, *arguments, context=None):
+            if isinstance(callback, done_callback_class):
+                try:
+                    raised = arguments[0].exception()
+                except BaseException as error:
+                    raised = error
+                leave(raised)
+            return original(callback, *arguments, context=context)
+
+        loop.call_soon = call_soon
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=in_child)

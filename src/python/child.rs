@@ -7,6 +7,7 @@ use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 static IS_CHILD: AtomicBool = AtomicBool::new(false);
 
@@ -23,6 +24,19 @@ pub(crate) fn watch() {
     }
 }
 
+fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    let code = CString::new(include_str!("child.py"))?;
+    PyModule::from_code(py, &code, c"python_node/child.py", c"_python_node_child")
+}
+
+/// Leaves a child when a task with a done-callback of this class ends in it, before `event_loop` turns again.
+///
+/// # Errors
+/// A Python exception; none is expected.
+pub(crate) fn watch_tasks(event_loop: &Bound<'_, PyAny>, done_callback: Bound<'_, PyType>) -> PyResult<()> {
+    module(event_loop.py())?.call_method1("watch", (event_loop, done_callback)).map(drop)
+}
+
 /// Ends this process if it is such a child: with what the application raised, if it did. Called whenever the application's code
 /// has come to its end, before anything else is touched.
 pub(crate) fn leave(py: Python<'_>, raised: Option<&PyErr>) {
@@ -30,10 +44,7 @@ pub(crate) fn leave(py: Python<'_>, raised: Option<&PyErr>) {
         return;
     }
     let leave = || -> PyResult<()> {
-        let code = CString::new(include_str!("child.py"))?;
-        PyModule::from_code(py, &code, c"python_node/child.py", c"_python_node_child")?
-            .call_method1("leave", (raised.map(|raised| raised.value(py)),))?;
-        Ok(())
+        module(py)?.call_method1("leave", (raised.map(|raised| raised.value(py)),)).map(drop)
     };
     let failed = leave();
     drop(failed);
