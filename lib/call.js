@@ -14,6 +14,7 @@ const notices = require('./notice.js')
 const { Progress } = require('./progress.js')
 const { Request } = require('./request.js')
 const { Response } = require('./response.js')
+const { queueMicrotask } = require('./timers.js')
 const { Upload, pump } = require('./upload.js')
 
 /** How the response is wanted: the numbers of src/addon.rs. */

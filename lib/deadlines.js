@@ -3,6 +3,8 @@
 // Deadlines of calls that all have the same time to live. They run out in the order in which they were added, so
 // one timer serves them all.
 
+const { nextTick, now, setTimeout } = require('./timers.js')
+
 class Deadlines {
   #limit
   #calls = new Set()
@@ -15,7 +17,7 @@ class Deadlines {
 
   /** @param {{ deadline: number, expire(): void }} call */
   add (call) {
-    call.deadline = performance.now() + this.#limit
+    call.deadline = now() + this.#limit
     this.#calls.add(call)
     if (this.#timer === null) this.#arm(this.#limit)
   }
@@ -38,9 +40,9 @@ class Deadlines {
 
   #run () {
     this.#timer = null
-    const now = performance.now()
+    const time = now()
     for (const call of this.#calls) {
-      const left = call.deadline - now
+      const left = call.deadline - time
       if (left > 0) {
         this.#arm(Math.ceil(left))
         return
@@ -50,7 +52,7 @@ class Deadlines {
         call.expire()
       } catch (error) {
         // Thrown by a listener of the caller's, who hears of it; the other calls expire as well.
-        process.nextTick(() => { throw error })
+        nextTick(() => { throw error })
       }
     }
   }

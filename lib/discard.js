@@ -3,6 +3,7 @@
 // A body that nobody can have: that of a HEAD, a 204, a 304. Taken, so that the application ends as it would elsewhere.
 
 const { Response } = require('./response.js')
+const { clearTimeout, setTimeout } = require('./timers.js')
 
 /** Milliseconds that an application may go on with it. */
 const DISCARDING = 1_000

@@ -6,6 +6,7 @@
 const { isMainThread, markAsUntransferable } = require('node:worker_threads')
 const { PythonHandlerError } = require('./errors.js')
 const { ZERO_COPY_SEND } = require('./notice.js')
+const { clearTimeout, nextTick, setImmediate, setTimeout } = require('./timers.js')
 
 /** The numbers of src/js/events.rs. */
 const COMPLETE = 0
@@ -31,6 +32,7 @@ const kEnvironment = Symbol.for('@platformatic/python-node environment')
 
 class Environment {
   #calls = new Map()
+  #callback
   #firstId
   /** The numbers of the batch that is delivered: shared with the native side, and with nobody else. */
   #fields
@@ -40,11 +42,14 @@ class Environment {
 
   constructor (native) {
     this.native = native
-    const { fields, firstId } = native.attach((count, text, shared, values) => this.#deliver(count, text, shared, values))
+    // The native side holds it only while something is in flight: a context that nobody uses is collected.
+    this.#callback = (count, text, shared, values) => this.#deliver(count, text, shared, values)
+    const { fields, firstId } = native.attach(this.#callback)
     this.#fields = fields
     this.#firstId = this.#lastId = firstId
     // On the main thread this is the one event of every orderly end; workers end through their clean-up.
-    if (isMainThread) process.on('exit', () => native.shutdown())
+    // All contexts have the same function, which holds none of them.
+    if (isMainThread && !process.listeners('exit').includes(native.shutdown)) process.on('exit', native.shutdown)
   }
 
   /** @returns {Environment} */
@@ -128,7 +133,7 @@ class Environment {
         this.#tell(at, text, shared, values)
       } catch (error) {
         // Thrown by a listener of the caller's: its uncaught exception, and nobody else's lost event.
-        process.nextTick(() => { throw error })
+        nextTick(() => { throw error })
       }
     }
   }

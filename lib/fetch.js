@@ -5,6 +5,7 @@
 const { discard } = require('./discard.js')
 const { PythonHandlerError } = require('./errors.js')
 const { takeChunk } = require('./request.js')
+const { setImmediate } = require('./timers.js')
 
 /** What a url without an origin is asked of: the name says that no network is meant. */
 const ORIGIN = 'http://localhost'

@@ -18,6 +18,7 @@ const { checkOptions, readOptions } = require('./options.js')
 const { Request, isStream } = require('./request.js')
 const { Response } = require('./response.js')
 const { Service } = require('./service.js')
+const { clearTimeout, now, setTimeout } = require('./timers.js')
 const { PythonWebSocket } = require('./web-socket.js')
 
 /** Given as options by `load`, which has imported already. */
@@ -320,8 +321,9 @@ class PythonHandler {
 
   /**
    * Takes no more requests (`ERR_PYTHON_CLOSED`), closes WebSockets with code 1001, lets requests in flight finish,
-   * and ends the application's lifespan. What is still in flight after nine tenths of `timeout` fails with
-   * `ERR_PYTHON_CLOSED`; the application's shutdown has what is left of it, at least 100 ms, and is cancelled then.
+   * and what the application still does after its responses (background tasks), and ends the application's lifespan. What is
+   * still in flight after nine tenths of `timeout` fails with `ERR_PYTHON_CLOSED`; the application's shutdown has what is left
+   * of it, at least 100 ms, and is cancelled then.
    * Python itself runs on. A second call gives the first one's promise.
    *
    * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did
@@ -347,16 +349,19 @@ class PythonHandler {
 
   async #close (timeout) {
     const service = this.#service
-    const deadline = performance.now() + timeout
+    const deadline = now() + timeout
     service.isClosing = true
     for (const call of service.calls()) call.goAway()
     // The last tenth is the application's own shutdown's.
-    await within(timeout * 9 / 10, service.idle())
+    const shutdown = timeout / 10
+    await within(timeout - shutdown, service.idle())
     for (const call of service.calls()) call.abort(closed())
     const { environment, handle } = service
-    const left = Math.max(SHUTDOWN_LEAST, deadline - performance.now())
+    const left = Math.max(SHUTDOWN_LEAST, deadline - now())
+    // What goes on after its response.
+    const requests = Math.max(0, left - Math.max(SHUTDOWN_LEAST, shutdown))
     // Cancelled a little later, so that it is this that tells.
-    if (!await environment.settle(id => handle.close(id, left + SHUTDOWN_LEAST), left)) {
+    if (!await environment.settle(id => handle.close(id, requests, left + SHUTDOWN_LEAST), left)) {
       throw new PythonHandlerError('ERR_PYTHON_SHUTDOWN', `the application's shutdown did not end within ${timeout} ms`)
     }
   }

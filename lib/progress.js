@@ -2,6 +2,8 @@
 
 // Tells how many bytes of a body have passed: at most once in a turn of the event loop.
 
+const { setImmediate } = require('./timers.js')
+
 /**
  * How much of a body has passed.
  *

@@ -2,7 +2,8 @@
 
 // Turns of the event loop, as far as those who wait for an event can see them.
 
-const { nextTick } = process
+const { nextTick } = require('./timers.js')
+
 const settled = Promise.resolve()
 
 /** Of this turn. */

@@ -3,6 +3,7 @@
 // What a caller still gives to a request that is in flight: the rest of its body, or the messages of a WebSocket.
 
 const { takeChunk } = require('./request.js')
+const { setImmediate } = require('./timers.js')
 
 class Upload {
   #writers = []

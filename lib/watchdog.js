@@ -2,6 +2,8 @@
 
 // Notices a Python thread that answers nobody, and warns once with what it is doing.
 
+const { setTimeout } = require('./timers.js')
+
 /** How often it looks while requests are in flight. */
 const PERIOD = 1_000
 

@@ -7,6 +7,7 @@ const { getEventListeners } = require('node:events')
 const { PythonHandlerError } = require('./errors.js')
 const { checkSignal } = require('./abort.js')
 const { Call, MESSAGE_COST } = require('./call.js')
+const { queueMicrotask } = require('./timers.js')
 const { afterTurn } = require('./turn.js')
 const { bytesOf, closeCodeOf, closeReasonOf, offerOf, optionsOf, originOf, requestOf, urlOf } = require('./web-socket-arguments.js')
 

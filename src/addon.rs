@@ -8,13 +8,13 @@ use napi::bindgen_prelude::{FromNapiValue, Object, Unknown};
 use napi::{Env, JsValue, Result};
 use napi_derive::napi;
 
-use crate::asgi::{ApplicationOptions, EventLoopHandle, LifespanMode, StartOptions};
+use crate::asgi::{ApplicationOptions, EventLoopHandle, LifespanMode, Patience, StartOptions};
 use crate::error::HandlerError;
 use crate::exchange::{
     AppHalf, Capabilities, Delivery, Disconnect, Event, Exchange, LoopMessage, Message, Mode, RequestHead,
     SyncReply,
 };
-use crate::js::environment::Environment;
+use crate::js::environment::{self, Environment};
 use crate::js::{arguments, events, failure};
 use crate::python::loader::Target;
 use crate::python::{exit, stack};
@@ -165,9 +165,10 @@ impl PythonHandler {
         let own = Arc::clone(&reply);
         self.handle
             .load(self.key as usize, self.options.clone(), move |result| own.fill(Event::Loaded(result)));
-        match reply.wait(None) {
+        match reply.wait(None, || environment::is_ending(env)) {
+            Some(Event::Loaded(Ok(()))) => Ok(None),
             Some(Event::Loaded(Err(error))) => failed(env, &error),
-            _ => Ok(None),
+            _ => failed(env, &HandlerError::Closed("this Node environment ends")),
         }
     }
 
@@ -182,16 +183,17 @@ impl PythonHandler {
         Ok(())
     }
 
-    /// Takes no more requests and ends the lifespan; an event with this `id` tells how that went. After `limit` milliseconds
-    /// the application's shutdown is cancelled.
+    /// Takes no more requests and ends the lifespan; an event with this `id` tells how that went. Requests that still run have
+    /// `requests` milliseconds before that; after `limit` the application's shutdown is cancelled.
     #[napi(catch_unwind)]
-    pub fn close(&self, env: Env, id: f64, limit: f64) -> Result<()> {
+    pub fn close(&self, env: Env, id: f64, requests: f64, limit: f64) -> Result<()> {
         let id = to_id(id);
         let environment = Environment::of(id)?;
         environment.enter_pending(&env, id);
         let queue = Arc::clone(&environment.queue);
-        let limit = Some(milliseconds(limit));
-        self.handle.unload(self.key as usize, limit, move |result| queue.push(id, Event::Loaded(result)));
+        let patience = Patience { requests: milliseconds(requests), all: milliseconds(limit) };
+        self.handle
+            .unload(self.key as usize, Some(patience), move |result| queue.push(id, Event::Loaded(result)));
         Ok(())
     }
 
@@ -229,7 +231,7 @@ impl PythonHandler {
         );
         self.handle.queue().push(LoopMessage::Begin { half: AppHalf::new(Arc::clone(&exchange)), head });
         let limit = (timeout > 0.0).then(|| milliseconds(timeout));
-        let Some(event) = reply.wait(limit) else {
+        let Some(event) = reply.wait(limit, || environment::is_ending(env)) else {
             exchange.disconnect(Disconnect { code: 1006, reason: String::new() }, true);
             #[expect(
                 clippy::cast_possible_truncation,

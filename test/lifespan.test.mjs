@@ -372,3 +372,22 @@ describe('the process', () => {
     assert.equal(ended, 0)
   })
 })
+
+// Scenario: they were cancelled, or the lifespan shut the database down under them.
+describe('an application that goes on after its response', () => {
+  const ENDS = {
+    'moment close': ['done', 'shutdown', 'closed'],
+    'moment end': ['done', 'shutdown'],
+    'moment exit': ['done', 'shutdown'],
+    'ever close': ['shutdown', 'closed', 'cancelled'],
+    'ever end': ['cancelled', 'shutdown'],
+    'ever exit': ['cancelled', 'shutdown']
+  }
+  for (const [args, expected] of Object.entries(ENDS)) {
+    test(`has its time before the shutdown: for a ${args}`, { timeout }, async () => {
+      const { ended, stdout, stderr } = await runFixture('background.mjs', args.split(' '))
+      assert.deepEqual({ ended, stderr }, { ended: 0, stderr: '' })
+      assert.deepEqual(stdout.trim().split('\n'), expected)
+    })
+  }
+})

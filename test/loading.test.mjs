@@ -355,3 +355,15 @@ ${answering('[loop is __import__("asyncio").get_running_loop(), main, arguments]
     await assert.rejects(others[2], failure('ERR_PYTHON_IMPORT'))
   })
 })
+
+// Scenario: one module closed the loop, and no application of the process answered any more.
+test('a module that closes the loop it finds closes it for nobody', { timeout }, async () => {
+  const closing = `import asyncio
+loop = asyncio.get_event_loop()
+loop.run_until_complete(asyncio.sleep(0))
+loop.close()
+${answering('loop.is_closed()')}`
+  const one = new PythonHandler({ docroot: folder({ 'main.py': answering('1') }) })
+  const other = new PythonHandler({ docroot: folder({ 'main.py': closing }) })
+  assert.deepEqual([await ask(one), await ask(other)], [1, false])
+})

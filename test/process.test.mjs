@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import matrix from '../scripts/matrix/pythons.js'
 import { collect, docroot, serve, timeout } from './fixtures.mjs'
 import { runFixture } from './processes.mjs'
 
@@ -65,10 +66,35 @@ for (const kind of process.platform === 'win32' ? ['spawn'] : ['fork', 'spawn'])
   })
 }
 
+// Scenario: the child of os.fork() served its parent's requests, for sys.exit() ended nothing.
+describe('a child that is forked by an application', { skip: process.platform === 'win32' }, () => {
+  for (const [how, status] of Object.entries({ exit: 3, raise: 1, return: 0 })) {
+    for (const step of ['early', 'late']) {
+      test(`ends where its application does: ${how}, ${step}`, { timeout }, async () => {
+        const { ended, stdout, stderr } = await ask(docroot, 'forking:app', `/${step}/${how}`)
+        assert.deepEqual({ ended, stdout }, { ended: 0, stdout: `in the child ${status}\n` }, stderr)
+        assert.equal(stderr.includes('RuntimeError: in the child'), how === 'raise', stderr)
+      })
+    }
+  }
+})
+
+// Scenario: before 3.10, the buffers were lost with it.
+for (const { name, executable } of matrix.findPythons().pythons) {
+  test(`an exit function that raises costs no output, ${name}`, { timeout }, async () => {
+    const { ended, stdout, stderr } = await runFixture('one-request.mjs', [docroot, 'failing_atexit:app', '/', executable])
+    assert.equal(ended, 0, stderr)
+    assert.match(stdout, /buffered /)
+    assert.match(stderr, /RuntimeError: at exit/)
+  })
+}
+
 // Scenario: jest --runInBand. The context that came first heard of nothing any more.
-test('several JavaScript contexts of a thread each get their own answers', { timeout }, async () => {
-  const { ended, stdout, stderr } = await runFixture('contexts.mjs', [])
-  assert.equal(ended, 0, stderr)
+test('several JavaScript contexts of a thread each get their own answers, and are collected', { timeout }, async () => {
+  const { ended, stdout, stderr } = await runFixture('contexts.mjs', [], { execArgv: ['--expose-gc'] })
+  assert.deepEqual({ ended, stderr }, { ended: 0, stderr: '' }, stdout)
+  assert.match(stdout, /^exit listeners 1$/m)
+  assert.match(stdout, /^collected$/m)
   assert.equal(stdout.match(/^200$/gm).length, 6)
 })
 
@@ -110,4 +136,10 @@ describe('what Python prints where Node writes as well', () => {
     child.stdout.destroy()
     child.stderr.destroy()
   })
+})
+
+// Scenario: fake timers of node:test, jest or sinon. From the third request on nothing settled.
+test('answers arrive while a test has timers of its own', { timeout }, async () => {
+  const { ended, stdout, stderr } = await runFixture('fake-timers.mjs', [])
+  assert.deepEqual({ ended, stdout: stdout.split('\n')[0] }, { ended: 0, stdout: '25' }, stderr)
 })

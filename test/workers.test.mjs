@@ -33,3 +33,20 @@ for (const [how, name] of Object.entries(CASES)) {
     }
   })
 }
+
+// Scenario: the worker's thread waited for Python, and whoever ended the worker waited for its thread; or the process ended
+// before Python had an exit function.
+describe('a worker that ends while it waits for Python, the main thread having no handler', () => {
+  for (const [how, name] of Object.entries({ load: 'load', construct: 'new PythonHandler', sync: 'handleRequestSync' })) {
+    test(`${name}: by process.exit`, { timeout: 60_000 }, async () => {
+      const { ended, stderr, milliseconds } = await runFixture('waiting-worker.mjs', [how, 'exit'])
+      assert.deepEqual({ ended, stderr }, { ended: 5, stderr: '' })
+      assert.ok(milliseconds < 10_000, `${milliseconds} ms`)
+    })
+
+    test(`${name}: by terminate`, { timeout: 60_000 }, async () => {
+      const { ended, stdout, stderr } = await runFixture('waiting-worker.mjs', [how, 'terminate'])
+      assert.deepEqual({ ended, stdout, stderr }, { ended: 0, stdout: 'terminated with 1\n', stderr: '' })
+    })
+  }
+})

@@ -20,6 +20,7 @@ const { RequestBody } = require('./request-body.js')
 const { RequestHead } = require('./request-head.js')
 const { ResponseBody, cutOff } = require('./response-body.js')
 const { ResponseHead } = require('./response-head.js')
+const { nextTick, setImmediate } = require('../timers.js')
 
 /** Also says that nothing follows: a `Request` without a body waits for what is written to it. */
 const NO_BODY = Buffer.alloc(0)
@@ -101,7 +102,7 @@ class Exchange {
   /** All that Node 20 to 24 say of a stream reset with NO_ERROR whose client takes nothing. They keep it, and what it held. */
   #streamAborted () {
     this.responseClosed()
-    process.nextTick(destroy, this.#res.stream)
+    nextTick(destroy, this.#res.stream)
   }
 
   #close () {
@@ -298,7 +299,7 @@ class Exchange {
         failure.answer(req, res, this.#service.exposeErrors)
       } else if (!res.writableEnded) {
         // What was written in this tick is still corked, and goes out first.
-        process.nextTick(cutOff, req, res)
+        nextTick(cutOff, req, res)
       }
     } catch (cause) {
       console.error(cause)

@@ -5,6 +5,8 @@
  * their clients have gone. The timer runs while there are any. Runs on the JS thread.
  */
 
+const { clearTimeout, setImmediate, setTimeout } = require('../timers.js')
+
 class KeepAlive {
   #members = new Set()
   #interval

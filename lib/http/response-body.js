@@ -10,6 +10,7 @@ const { constants: { NGHTTP2_INTERNAL_ERROR } } = require('node:http2')
 const { Response } = require('../response.js')
 const { mismatch } = require('./failure.js')
 const { HEAD_FIELDS, isHttp2 } = require('./protocol.js')
+const { nextTick, setImmediate } = require('../timers.js')
 
 const NOTHING = Buffer.alloc(0)
 
@@ -50,7 +51,7 @@ class ResponseBody {
     const socket = isHttp2(this.#req) ? undefined : res.socket
     if (socket) {
       socket.cork()
-      process.nextTick(uncork, socket)
+      nextTick(uncork, socket)
     }
     res.flushHeaders()
     res.on('error', ignore)

@@ -7,6 +7,7 @@
 
 const { constants: { NGHTTP2_NO_ERROR } } = require('node:http2')
 const { continueSent, expectsContinue, isHttp2 } = require('./protocol.js')
+const { clearTimeout, setImmediate, setTimeout } = require('../timers.js')
 
 /** What is on its way to a client's first look at the answer. */
 const REST_BYTES = 8 * 2 ** 20

@@ -9,6 +9,7 @@ const { checkOptions, invalid } = require('../options.js')
 const { Connections } = require('./connections.js')
 const { InFlight } = require('./in-flight.js')
 const { cutWebSockets, webSocketsEnded } = require('./web-socket.js')
+const { clearTimeout, setTimeout } = require('../timers.js')
 
 /** A little less than the ten seconds that container runtimes wait before they kill. */
 const TIMEOUT = 8_000

@@ -3,12 +3,13 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyCFunction, PyDict};
 
 use super::application::{Application, ApplicationOptions, LifespanMode, Phase};
 use super::event_loop::EventLoop;
@@ -20,6 +21,15 @@ use crate::error::HandlerError;
 use crate::exchange::{AppHalf, Exchange, LoopMessage, LoopQueue, RequestHead};
 use crate::python::loader::Loader;
 use crate::python::{exception, exit};
+
+/// How long the end of an application may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// Its requests' tasks, which may work on when they have answered.
+    pub(crate) requests: Duration,
+    /// These and its shutdown, which is cancelled then.
+    pub(crate) all: Duration,
+}
 
 /// See the module. Belongs to the Python thread.
 pub(super) struct Applications {
@@ -186,13 +196,28 @@ impl Applications {
         tell(py, result);
     }
 
-    /// Forgets an application and ends its lifespan; `tell` is told how that went. Requests that run go on.
-    pub(super) fn unload(&self, py: Python<'_>, key: usize, limit: Option<Duration>, tell: Tell) {
-        let application = self.loaded.lock().remove(&key);
+    /// Begins no more requests of an application, lets those that run end, forgets it and ends its lifespan; `tell` is told
+    /// how that went. Until then the end of the process finds it here.
+    pub(super) fn unload(&self, py: Python<'_>, key: usize, patience: Option<Patience>, tell: Tell) {
+        let begun = Instant::now();
+        let application = self.loaded.lock().get(&key).map(Arc::clone);
         if let Some(application) = &application {
+            let closed = HandlerError::Closed("the handler is closed");
             // Whoever waits for a startup that nobody wants any more.
-            self.started(py, application, Err(HandlerError::Closed("the handler is closed")));
+            self.started(py, application, Err(closed.clone()));
+            *application.phase.lock() = Phase::Failed(closed);
         }
+        let forget = move |py: Python<'_>| {
+            let limit = patience.map(|patience| patience.all.saturating_sub(begun.elapsed()));
+            EventLoop::get().applications().forget(py, key, limit, tell);
+        };
+        if let Err(error) = after_requests(py, key, patience.map(|patience| patience.requests), forget) {
+            exception::log(py, "internal error in python-node while closing", &error);
+        }
+    }
+
+    fn forget(&self, py: Python<'_>, key: usize, limit: Option<Duration>, tell: Tell) {
+        let application = self.loaded.lock().remove(&key);
         let lifespan = application.as_ref().and_then(|application| application.lifespan.lock().take());
         match lifespan {
             Some(lifespan) => {
@@ -213,6 +238,44 @@ impl Applications {
             self.loaded.lock().drain().map(|(_, application)| application).collect();
         applications.iter().filter_map(|application| application.lifespan.lock().take()).collect()
     }
+}
+
+/// Calls `call` when the tasks of an application's requests have ended, or after `limit`.
+fn after_requests(
+    py: Python<'_>,
+    key: usize,
+    limit: Option<Duration>,
+    call: impl FnOnce(Python<'_>) + Send + 'static,
+) -> PyResult<()> {
+    let tasks = EventLoop::get().tasks_of(py, Some(key));
+    if tasks.is_empty() || limit.is_some_and(|limit| limit.is_zero()) {
+        call(py);
+        return Ok(());
+    }
+    let call = Arc::new(Mutex::new(Some(call)));
+    let once = move |py: Python<'_>| {
+        let call = call.lock().take();
+        if let Some(call) = call {
+            call(py);
+        }
+    };
+    let late = once.clone();
+    let running = AtomicUsize::new(tasks.len());
+    let ended = PyCFunction::new_closure(py, None, None, move |arguments, _| {
+        if running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            once(arguments.py());
+        }
+    })?;
+    for (task, _) in tasks {
+        task.call_method1(py, intern!(py, "add_done_callback"), (&ended,))?;
+    }
+    if let Some(limit) = limit {
+        EventLoop::get().call_later(py, limit, move |py| {
+            late(py);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// What `state` holds from the beginning: a JSON object.

@@ -24,7 +24,7 @@ use crate::error::HandlerError;
 use crate::exchange::{AppHalf, Exchange, Take};
 use crate::python::awaitable::NotAwaitable;
 use crate::python::waiters::Waiters;
-use crate::python::{exception, exit};
+use crate::python::{child, exception, exit};
 
 pyo3::create_exception!(
     python_node,
@@ -197,6 +197,19 @@ impl Connection {
         if self.is_cancelled.load(Ordering::Relaxed) { self.cancel(py) } else { Ok(()) }
     }
 
+    /// The task, while it runs.
+    pub(super) fn task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.task.lock().as_ref().map(|task| task.clone_ref(py))
+    }
+
+    /// Whether the response is complete, or the WebSocket closed: what runs then is the application's own business.
+    pub(super) fn has_answered(&self) -> bool {
+        match &*self.protocol.lock() {
+            Protocol::Http(response) => response.is_done(),
+            Protocol::WebSocket(session) => session.is_done(),
+        }
+    }
+
     /// Notes the context of the task, before 3.12.
     pub(super) fn set_context(&self, context: Option<Py<PyAny>>) {
         if context.is_some() {
@@ -242,8 +255,7 @@ impl Connection {
     /// Cancels the task, if it still runs.
     pub(super) fn cancel(&self, py: Python<'_>) -> PyResult<()> {
         self.is_cancelled.store(true, Ordering::Relaxed);
-        let task = self.task.lock().as_ref().map(|task| task.clone_ref(py));
-        if let Some(task) = task {
+        if let Some(task) = self.task(py) {
             log::debug!("request {}: task cancelled", self.half.id);
             task.call_method0(py, intern!(py, "cancel"))?;
         }
@@ -273,6 +285,7 @@ impl Connection {
 
     /// The application has ended: settles the request if it did not.
     pub(super) fn ended(&self, py: Python<'_>, ending: Ending) {
+        child::leave(py, if let Ending::Raised(raised) = &ending { Some(raised) } else { None });
         let task = self.task.lock().take();
         drop(task);
         let context = self.context.lock().take();

@@ -35,7 +35,7 @@ use crate::error::HandlerError;
 use crate::exchange::{AppHalf, Exchange, LoopMessage, LoopQueue, Mode, RequestHead};
 use crate::python::awaitable::{Awaitable, Done};
 use crate::python::task::{Started, TaskStarter};
-use crate::python::{exception, exit};
+use crate::python::{child, exception, exit};
 
 /// Messages taken in one pass, so that the loop's other work gets its turn.
 const BATCH: usize = 256;
@@ -130,6 +130,7 @@ impl EventLoop {
             None => ("asyncio", asyncio.call_method0("new_event_loop")?),
         };
         asyncio.call_method1("set_event_loop", (&event_loop,))?;
+        child::watch_tasks(&event_loop, py.get_type::<PythonFuturePoller>())?;
         look_like_coroutine_functions(py)?;
         json::prepare(py)?;
         let drain = pyo3::wrap_pyfunction!(drain, py)?;
@@ -169,6 +170,7 @@ impl EventLoop {
     pub(super) fn run(&self, py: Python<'_>) {
         while !self.stopping.load(Ordering::Acquire) {
             let result = self.event_loop.call_method0(py, intern!(py, "run_forever"));
+            child::leave(py, result.as_ref().err());
             if let Err(error) = result {
                 log::debug!("the loop was left by {}", error.get_type(py));
                 let is_closed = self.event_loop.call_method0(py, intern!(py, "is_closed"));
@@ -192,6 +194,7 @@ impl EventLoop {
 
     /// The signal stays until everything is done, for a loop that an application runs inside of this.
     fn woken(&self, py: Python<'_>) {
+        child::leave(py, None);
         let context = self.reader.enter(py);
         self.drain(py);
         if let Some(context) = context {
@@ -430,12 +433,24 @@ impl EventLoop {
         }
     }
 
+    /// Calls `import` while nothing closes the loop: modules that run something on it at their top, with
+    /// `asyncio.get_event_loop()`, close it as their own.
+    fn kept_open<T>(&self, py: Python<'_>, import: impl FnOnce() -> T) -> T {
+        let keep_open = PyCFunction::new_closure(py, None, None, |_, _| {});
+        let shadowed = keep_open.and_then(|close| self.event_loop.setattr(py, intern!(py, "close"), close));
+        let imported = import();
+        if let Err(error) = shadowed.and_then(|()| self.event_loop.bind(py).delattr(intern!(py, "close"))) {
+            exception::log(py, "internal error in python-node while loading", &error);
+        }
+        imported
+    }
+
     /// Imports what is to be imported. The rest of each load is done in the loop again.
     fn import(&self, py: Python<'_>) {
         let mut has_imported = false;
         while let Some(Import { key, options, tell }) = self.imports.next() {
             has_imported = true;
-            let imported = self.applications.import(py, &options);
+            let imported = self.kept_open(py, || self.applications.import(py, &options));
             self.queue.push(LoopMessage::Call(Box::new(move || {
                 tell(imported.and_then(|callable| {
                     Python::attach(|py| Self::get().applications.begin(py, key, options, callable))
@@ -463,7 +478,19 @@ impl EventLoop {
         }
     }
 
-    /// Cancels what runs, lets the lifespans end, waits for all within the time that is left, and stops the loop.
+    /// The tasks of an application's requests, or of all.
+    pub(super) fn tasks_of(&self, py: Python<'_>, key: Option<usize>) -> Vec<(Py<PyAny>, Arc<Connection>)> {
+        let connections: Vec<Arc<Connection>> =
+            self.connections.lock().iter().map(|(_, connection)| Arc::clone(connection)).collect();
+        connections
+            .into_iter()
+            .filter(|connection| key.is_none_or(|key| connection.exchange().application == key))
+            .filter_map(|connection| Some((connection.task(py)?, connection)))
+            .collect()
+    }
+
+    /// Cancels what runs, lets what has answered and the lifespans end, waits for all within the time that is left, and stops
+    /// the loop.
     pub(super) fn stop(&self, py: Python<'_>) {
         self.stopping.store(true, Ordering::Release);
         let limit = exit::answered();
@@ -483,11 +510,22 @@ impl EventLoop {
                     );
                 }
             })?;
+            let (background, unfinished): (Vec<_>, Vec<_>) =
+                self.tasks_of(py, None).into_iter().partition(|(_, connection)| connection.has_answered());
+            let tasks =
+                |tasks: Vec<(Py<PyAny>, _)>| tasks.into_iter().map(|(task, _)| task).collect::<Vec<_>>();
             let code = CString::new(include_str!("stop.py"))?;
             let stop = PyModule::from_code(py, &code, c"python_node/stop.py", c"_python_node_stop")?
                 .call_method1(
                     "stop",
-                    (self.event_loop.bind(py), limit.as_secs_f64(), lifespan_tasks, shut_down),
+                    (
+                        self.event_loop.bind(py),
+                        limit.as_secs_f64(),
+                        tasks(unfinished),
+                        tasks(background),
+                        lifespan_tasks,
+                        shut_down,
+                    ),
                 )?;
             self.event_loop.call_method1(py, "create_task", (stop,))?;
             Ok(())

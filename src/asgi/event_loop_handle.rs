@@ -7,11 +7,12 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 
 use super::application::ApplicationOptions;
+use super::applications::Patience;
 use super::event_loop::EventLoop;
 use super::wake::Wake;
 use crate::error::HandlerError;
 use crate::exchange::{Lag, LoopMessage, LoopQueue};
-use crate::python::{exception, exit, interpreter};
+use crate::python::{child, exception, exit, interpreter};
 
 /// 16 MiB: deep recursion in Python must raise `RecursionError` before the stack ends; musl's default is 128 KiB.
 const STACK_SIZE: usize = 16 * 1024 * 1024;
@@ -105,12 +106,19 @@ impl EventLoopHandle {
         {
             crate::python::shared_variables::bind(&library);
         }
+        // Before anything of Python runs: the process may end while it starts, or during the first import.
+        exit::started(Box::new(handle.stopper()));
+        exit::register();
+        child::watch();
         let own = Arc::clone(&handle);
         std::thread::Builder::new()
             .name("python".to_owned())
             .stack_size(STACK_SIZE)
             .spawn(move || own.run(wake))
-            .map_err(failed)?;
+            .map_err(|error| {
+                exit::not_started();
+                failed(error)
+            })?;
         *place = Some(Arc::clone(&handle));
         Ok(handle)
     }
@@ -169,17 +177,17 @@ impl EventLoopHandle {
         });
     }
 
-    /// Forgets an application and ends its lifespan, within `limit` if there is one. Requests that run go on.
+    /// Begins no more requests of an application, and ends its lifespan when those that run have ended.
     pub(crate) fn unload(
         self: &Arc<Self>,
         key: usize,
-        limit: Option<Duration>,
+        patience: Option<Patience>,
         tell: impl FnOnce(Result<(), HandlerError>) + Send + 'static,
     ) {
         let reply = Reply { tell: Some(Box::new(tell)), handle: Arc::clone(self) };
         self.call(move |py| {
             let tell = Box::new(move |_: Python<'_>, result| reply.tell(result));
-            EventLoop::get().applications().unload(py, key, limit, tell);
+            EventLoop::get().applications().unload(py, key, patience, tell);
         });
     }
 
@@ -190,6 +198,7 @@ impl EventLoopHandle {
     /// The Python thread's life.
     fn run(&self, wake: Wake) {
         if let Err(reason) = interpreter::start(&self.options.executable) {
+            exit::not_started();
             self.fail(reason);
             return;
         }
@@ -206,8 +215,6 @@ impl EventLoopHandle {
             });
             match created {
                 Ok(event_loop) => {
-                    let stop = self.stopper();
-                    exit::started(Box::new(stop));
                     log::debug!("python is ready: {}", self.options.executable);
                     event_loop.run(py);
                 }

@@ -85,5 +85,6 @@ mod event_loop_handle;
 
 #[cfg(feature = "addon")]
 pub(crate) use application::{ApplicationOptions, LifespanMode};
+pub(crate) use applications::Patience;
 #[cfg(feature = "addon")]
 pub(crate) use event_loop_handle::{EventLoopHandle, StartOptions};

@@ -43,6 +43,7 @@ pub(crate) struct Environment {
     /// Where its events wait.
     pub(crate) queue: Arc<CompletionQueue>,
     function: sys::napi_threadsafe_function,
+    /// Strong while something is in flight, weak otherwise: JavaScript's own context may be collected then.
     callback: sys::napi_ref,
     fields: Fields,
     files: Files,
@@ -143,7 +144,7 @@ impl Environment {
         // SAFETY: `env` and `callback` belong to the running call; `deliver` has the type Node asks for and
         // reads its environment from the thread-local of the thread it runs on.
         unsafe {
-            check(sys::napi_create_reference(raw, callback, 1, &raw mut reference))?;
+            check(sys::napi_create_reference(raw, callback, 0, &raw mut reference))?;
             check(sys::napi_create_string_utf8(raw, c"python-node".as_ptr(), 11, &raw mut name))?;
             check(sys::napi_create_threadsafe_function(
                 raw,
@@ -198,8 +199,11 @@ impl Environment {
         let count = self.in_flight.get();
         self.in_flight.set(count + 1);
         if count == 0 {
-            // SAFETY: the function lives as long as this environment, on whose thread this runs.
-            unsafe { sys::napi_ref_threadsafe_function(env.raw(), self.function) };
+            // SAFETY: the function and the reference live as long as this environment, on whose thread this runs.
+            unsafe {
+                sys::napi_ref_threadsafe_function(env.raw(), self.function);
+                sys::napi_reference_ref(env.raw(), self.callback, ptr::null_mut());
+            }
         }
     }
 
@@ -211,7 +215,10 @@ impl Environment {
         self.in_flight.set(left);
         if left == 0 {
             // SAFETY: as in `enter`.
-            unsafe { sys::napi_unref_threadsafe_function(env.raw(), self.function) };
+            unsafe {
+                sys::napi_unref_threadsafe_function(env.raw(), self.function);
+                sys::napi_reference_unref(env.raw(), self.callback, ptr::null_mut());
+            }
         }
     }
 
@@ -315,6 +322,10 @@ impl Environment {
         // exception that the callback leaves pending is reported by Node as uncaught, as from any callback.
         let status = unsafe {
             sys::napi_get_reference_value(raw, self.callback, &raw mut callback);
+            if callback.is_null() {
+                // Collected: nobody waits for anything.
+                return Ok(());
+            }
             sys::napi_get_undefined(raw, &raw mut receiver);
             sys::napi_call_function(
                 raw,
@@ -330,6 +341,20 @@ impl Environment {
         }
         Err(Error::new(status.into(), "cannot call into JavaScript"))
     }
+}
+
+/// Whether JavaScript runs no more on this thread: its worker is being terminated, by somebody who waits for the thread. Asked
+/// by a call that waits itself.
+pub(crate) fn is_ending(env: &Env) -> bool {
+    let mut undefined = ptr::null_mut();
+    let mut equals = false;
+    // SAFETY: `env` is that of the running call. Node-API compares nothing once JavaScript may not be called, which another
+    // thread may say at any time. test/workers.test.mjs, "while it waits".
+    let status = unsafe {
+        sys::napi_get_undefined(env.raw(), &raw mut undefined);
+        sys::napi_strict_equals(env.raw(), undefined, undefined, &raw mut equals)
+    };
+    status != sys::Status::napi_ok
 }
 
 /// Called by Node on the JS thread, once for each signal. The context is the environment's index, not a pointer.

@@ -50,7 +50,11 @@ def run(limit):
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join(max(0.0, deadline - time.monotonic()))
-    atexit._run_exitfuncs()
+    try:
+        atexit._run_exitfuncs()
+    except BaseException:
+        # Before 3.10 it raises the last exception again; it has printed each.
+        pass
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
 
 /// How long the end of the process may take, in milliseconds, unless a handler says otherwise.
 pub(crate) const DEFAULT_LIMIT: u64 = 2_000;
@@ -32,7 +33,7 @@ static THREADS_LEFT: AtomicBool = AtomicBool::new(false);
 enum Phase {
     /// CPython is not started.
     Idle,
-    /// CPython runs.
+    /// CPython runs, or is being started.
     Running,
     /// The stop was asked for: the loop has not answered.
     Asked,
@@ -44,11 +45,17 @@ enum Phase {
     Parked,
 }
 
-/// CPython runs from here on. `stop` asks the Python thread to end; it is called at most once.
+/// CPython is started from here on. `stop` asks the Python thread to end; it is called at most once.
 pub(crate) fn started(stop: Box<dyn Fn() + Send + Sync>) {
     PROCESS.store(u64::from(std::process::id()), Ordering::Release);
     *PHASE.lock() = Phase::Running;
     let _ = STOP.set(stop);
+}
+
+/// CPython could not be started: there is nothing to wait for.
+pub(crate) fn not_started() {
+    *PHASE.lock() = Phase::Idle;
+    PARKED.notify_all();
 }
 
 /// Sets how long [`wait`] waits.
@@ -57,8 +64,8 @@ pub(crate) fn set_limit(limit: Duration) {
     LIMIT.store(limit, Ordering::Release);
 }
 
-/// Registers the libc exit function. Called after an import, so that it runs before the exit functions
-/// and destructors of what was imported; more than once is harmless.
+/// Registers the libc exit function: before the start, and after each import of an application or of an extension module,
+/// so that it runs before the exit functions and destructors of what was imported; more than once is harmless.
 pub(crate) fn register() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -77,6 +84,25 @@ pub(crate) fn register() {
         // SAFETY: as above.
         unsafe { libc::atexit(without_status) };
     }
+}
+
+/// Calls [`register`] after each extension module: the process may end half-way through an application's import, when
+/// OpenBLAS and OpenSSL have registered theirs and Python's threads still call into them.
+///
+/// # Errors
+/// A Python exception; none is expected.
+pub(crate) fn follow_extensions(py: Python<'_>) -> PyResult<()> {
+    let module = py.import("_imp")?;
+    for name in ["create_dynamic", "exec_dynamic"] {
+        let load = module.getattr(name)?.unbind();
+        let followed = PyCFunction::new_closure(py, None, None, move |arguments, options| {
+            let loaded = load.call(arguments.py(), arguments, options);
+            register();
+            loaded
+        })?;
+        module.setattr(name, followed)?;
+    }
+    Ok(())
 }
 
 extern "C" fn at_exit(status: c_int, _argument: *mut c_void) {
@@ -164,6 +190,10 @@ fn interrupt() {
         // SAFETY: CPython calls pending calls on its main thread with the GIL held and no exception set.
         unsafe { ffi::PyErr_SetNone(ffi::PyExc_SystemExit) };
         -1
+    }
+    // SAFETY: reads a flag that is valid before and after initialisation.
+    if unsafe { ffi::Py_IsInitialized() } == 0 {
+        return;
     }
     // SAFETY: may be called from any thread without the GIL (C API, Py_AddPendingCall), CPython being started.
     unsafe { ffi::Py_AddPendingCall(Some(raise), std::ptr::null_mut()) };

@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::symbol;
+use super::{exit, symbol};
 
 /// Starts CPython on the calling thread, which becomes `threading.main_thread()` and holds the GIL afterwards.
 /// No signal handler is installed.
@@ -153,6 +153,7 @@ pub(crate) fn settle_in(py: Python<'_>, dlopen_flags: Option<i32>) -> PyResult<(
     if let Some(flags) = dlopen_flags {
         sys.call_method1("setdlopenflags", (flags,))?;
     }
+    exit::follow_extensions(py)?;
     sys.setattr("argv", vec![""])?;
     let streams = CString::new(include_str!("streams.py"))?;
     PyModule::from_code(py, &streams, c"python_node/streams.py", c"_python_node_streams")?

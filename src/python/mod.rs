@@ -3,6 +3,7 @@
 //! Everything here runs on the Python thread with the GIL held, but [`exit::wait`].
 
 pub(crate) mod awaitable;
+pub(crate) mod child;
 pub(crate) mod exception;
 pub(crate) mod exit;
 pub(crate) mod interpreter;
