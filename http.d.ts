@@ -60,8 +60,9 @@ export interface RequestListenerOptions {
  *
  * Mounted under a prefix by Express or Connect, the prefix is the scope's `root_path` and stays in its `path`.
  * Mount it before body parsers; of the bodies these have read, only those kept as a Buffer (`express.raw()`) can
- * still be passed on. Scheme and client address follow Express's `trust proxy` setting; without Express, `X-Forwarded-*` is
- * not read, and `req.protocol` and `req.ip` count where they were set before.
+ * still be passed on. A listener of 'data' or a pipe that begins in the turn in which this one is called shares the body.
+ * Scheme and client address follow Express's `trust proxy` setting; without Express, `X-Forwarded-*` is not read, and
+ * `req.protocol` and `req.ip` count where they were set before.
  *
  * With `server.on('checkContinue', listener)` a client that sent `Expect: 100-continue` is asked for its body when the
  * application first receives, and not after the head of the response: an application that refuses by the headers alone
@@ -71,7 +72,8 @@ export interface RequestListenerOptions {
  * trailers to a client that sent `TE: trailers`, pushes to one of HTTP/2 that takes them.
  *
  * A file that cannot be read is a 500 where the application sends it along with the head; later, the response is broken off.
- * To HEAD, no file is opened.
+ * For HEAD, 204 and 304 no file is opened, and what the application sends of a body is taken for a second; then it is told
+ * that the client has left.
  *
  * | code of the error | status |
  * | --- | --- |
@@ -85,7 +87,7 @@ export interface RequestListenerOptions {
  * | `ERR_PYTHON_OVERLOADED` | 503 with `retry-after` |
  * | `ERR_PYTHON_CLOSED`: the handler is closed | 503 with `retry-after`, connection closed |
  * | `ERR_PYTHON_RESPONSE_TIMEOUT` | 504 |
- * | `ERR_PYTHON_BODY_CONSUMED`: another middleware has read the body | 500 |
+ * | `ERR_PYTHON_BODY_CONSUMED`: another middleware has read the body, or a part of it | 500 |
  * | `ERR_PYTHON_INVALID_RESPONSE`: a status or `content-length` that cannot be sent, a file whose path is not absolute | 500 |
  * | `ERR_PYTHON_CONTENT_LENGTH_MISMATCH`: body and `content-length` of the application differ | 500 |
  * | any other | 500 |

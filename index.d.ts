@@ -194,8 +194,9 @@ export declare class PythonHandler {
 
   /**
    * Takes no more requests (`ERR_PYTHON_CLOSED`), closes WebSockets with code 1001, lets requests in flight finish,
-   * and ends the application's lifespan. What is still in flight after nine tenths of `timeout` fails with
-   * `ERR_PYTHON_CLOSED`; the application's shutdown has what is left of it, at least 100 ms, and is cancelled then.
+   * and what the application still does after its responses (background tasks), and ends the application's lifespan. What is
+   * still in flight after nine tenths of `timeout` fails with `ERR_PYTHON_CLOSED`; the application's shutdown has what is left
+   * of it, at least 100 ms, and is cancelled then.
    * Python itself runs on. A second call gives the first one's promise.
    *
    * @throws {PythonHandlerError} as a rejection: `ERR_PYTHON_SHUTDOWN` where the application's shutdown failed or did

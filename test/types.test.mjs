@@ -37,7 +37,7 @@ const INTERNAL = {
   PythonHandlerError: ['fromNative'],
   PythonWebSocket: [],
   Request: ['attach', 'isWebSocket', 'parts', 'toWebSocket'],
-  Response: ['attach', 'hasFiles', 'onBroken', 'received', 'setClosed', 'setTrailers']
+  Response: ['attach', 'hasFiles', 'onBroken', 'received', 'setClosed', 'setTrailers', 'skipFiles']
 }
 
 // --------------------------------------------------------------------------------------- the declarations

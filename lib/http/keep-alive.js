@@ -5,7 +5,7 @@
  * their clients have gone. The timer runs while there are any. Runs on the JS thread.
  */
 
-const { clearTimeout, setImmediate, setTimeout } = require('../timers.js')
+const { setImmediate, setTimeout } = require('../timers.js')
 
 class KeepAlive {
   #members = new Set()
