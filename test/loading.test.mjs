@@ -193,6 +193,17 @@ partial = functools.partial(with_argument, b"partial")
       })
     }
 
+    test('names the factory that raised', { timeout }, async () => {
+      const docroot = folder({ 'main.py': 'def make():\n    raise ValueError("no settings")\n' })
+      await assert.rejects(make({ docroot, appTarget: 'main:make', factory: true }), error => {
+        assert.equal(error.code, 'ERR_PYTHON_IMPORT')
+        assert.match(error.message, /^the factory `main:make` raised ValueError: no settings\n/)
+        assert.match(error.traceback, /main\.py", line 2, in make\n/)
+        assert.deepEqual([error.pythonType, error.pythonMessage], ['ValueError', 'no settings'])
+        return true
+      })
+    })
+
     test('works after it failed, once the file is mended', { timeout }, async () => {
       const docroot = folder({ 'mended.py': 'raise ValueError("not yet")\n' })
       await assert.rejects(make({ docroot, appTarget: 'mended:app' }), failure('ERR_PYTHON_IMPORT'))

@@ -22,6 +22,10 @@ class TargetError(Exception):
     """The target names no application."""
 
 
+class FactoryError(Exception):
+    """The factory raised: what, is the cause."""
+
+
 class _Root:
     def __init__(self, path):
         self.path = path
@@ -165,7 +169,10 @@ def load(docroot, module_name, attributes, interface, factory):
             raise TargetError("`%s` is a `%s`, which cannot be called" % (name, type(found).__name__))
         if factory:
             with root:
-                found = found()
+                try:
+                    found = found()
+                except BaseException as error:
+                    raise FactoryError(name) from error
             if not callable(found):
                 if inspect.iscoroutine(found):
                     # Of an `async def`: nobody is to be warned that it was not awaited.

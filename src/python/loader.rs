@@ -36,7 +36,8 @@ impl Loader {
     /// Imports the application.
     ///
     /// # Errors
-    /// [`HandlerError::Import`] with the traceback, [`HandlerError::Target`] if there is no such thing to call.
+    /// [`HandlerError::Import`] or [`HandlerError::Factory`] with the traceback, [`HandlerError::Target`] if there is no such
+    /// thing to call.
     pub(crate) fn load<'py>(
         &self,
         py: Python<'py>,
@@ -56,10 +57,13 @@ impl Loader {
                 loader.getattr(name).is_ok_and(|class| error.matches(py, class).unwrap_or(false))
             };
             let described = exception::describe(py, &error);
-            if is_a("TargetError") {
-                HandlerError::Target(described.message)
-            } else {
-                HandlerError::Import { target: target.module.clone(), exception: described }
+            match error.cause(py) {
+                Some(cause) if is_a("FactoryError") => HandlerError::Factory {
+                    factory: described.message,
+                    exception: exception::describe(py, &cause),
+                },
+                _ if is_a("TargetError") => HandlerError::Target(described.message),
+                _ => HandlerError::Import { target: target.module.clone(), exception: described },
             }
         })
     }
