@@ -299,6 +299,7 @@ impl EventLoop {
         let connection = Connection::new(half, protocol, application.options.disconnect_grace);
         let receive = Py::new(py, Receiver::new(Arc::clone(&connection)))?;
         let send = Py::new(py, Sender::new(Arc::clone(&connection)))?;
+        self.applications.enter(py, application)?;
         let awaitable = match application.callable.bind(py).call1((scope, receive, send)) {
             Ok(awaitable) => awaitable,
             Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::exception;
@@ -66,5 +67,13 @@ impl Loader {
                 _ => HandlerError::Import { target: target.module.clone(), exception: described },
             }
         })
+    }
+
+    /// What begins in the context that is current works for the application of `docroot`, which is loaded.
+    ///
+    /// # Errors
+    /// A Python exception; none is expected.
+    pub(crate) fn enter(&self, py: Python<'_>, docroot: &str) -> PyResult<()> {
+        self.0.bind(py).call_method1(intern!(py, "enter"), (docroot,)).map(drop)
     }
 }
