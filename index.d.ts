@@ -264,7 +264,10 @@ export interface PythonHandlerOptions {
    */
   interface?: 'auto' | 'asgi3' | 'asgi2' | 'wsgi' | undefined
 
-  /** Whether `appTarget` is called, without arguments, to give the application. Default: false. */
+  /**
+   * Whether `appTarget` is called, without arguments, to give the application. One that raises is `ERR_PYTHON_IMPORT`.
+   * Default: false.
+   */
   factory?: boolean | undefined
 
   /**
@@ -979,7 +982,7 @@ export type PythonHandlerErrorCode =
   // The application's.
   /** It raised before its response was complete. */
   | 'ERR_PYTHON_EXCEPTION'
-  /** It raised while it was imported. */
+  /** It raised while it was imported, or its factory when it was called. */
   | 'ERR_PYTHON_IMPORT'
   /** Its lifespan startup failed. */
   | 'ERR_PYTHON_STARTUP'

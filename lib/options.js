@@ -181,7 +181,10 @@ function readOptions (given) {
      * Default: `'auto'`.
      */
     interface: choice(options, 'interface', INTERFACES),
-    /** Whether `appTarget` is called, without arguments, to give the application. Default: false. */
+    /**
+     * Whether `appTarget` is called, without arguments, to give the application. One that raises is `ERR_PYTHON_IMPORT`.
+     * Default: false.
+     */
     factory: flag(options, 'factory', false),
     /**
      * JSON values that `scope["state"]` of every request gets, before its own `state`. What JSON cannot say (a

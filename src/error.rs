@@ -48,12 +48,20 @@ pub enum HandlerError {
     /// The application's: it raised before its response was complete.
     #[error("{0}")]
     Exception(PythonException),
-    /// The application's: it raised while it was imported.
+    /// The application's: it raised while it was imported, or its factory when it was called.
     #[error("cannot import `{target}`: {exception}")]
     Import {
         /// The module that was asked for.
         target: String,
         /// What its import raised.
+        exception: PythonException,
+    },
+    /// The application's: its factory raised.
+    #[error("the factory `{factory}` raised {exception}")]
+    Factory {
+        /// The target that was called.
+        factory: String,
+        /// What it raised.
         exception: PythonException,
     },
     /// The caller's: `appTarget` is malformed, or names no application.
@@ -139,7 +147,7 @@ impl HandlerError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Exception(_) => "ERR_PYTHON_EXCEPTION",
-            Self::Import { .. } => "ERR_PYTHON_IMPORT",
+            Self::Import { .. } | Self::Factory { .. } => "ERR_PYTHON_IMPORT",
             Self::Target(_) => "ERR_PYTHON_TARGET",
             Self::Startup(_) => "ERR_PYTHON_STARTUP",
             Self::Shutdown(_) => "ERR_PYTHON_SHUTDOWN",
@@ -165,6 +173,7 @@ impl HandlerError {
         match self {
             Self::Exception(exception)
             | Self::Import { exception, .. }
+            | Self::Factory { exception, .. }
             | Self::Startup(LifespanFailure::Raised(exception))
             | Self::Shutdown(LifespanFailure::Raised(exception)) => Some(exception),
             _ => None,

@@ -193,6 +193,17 @@ partial = functools.partial(with_argument, b"partial")
       })
     }
 
+    test('names the factory that raised', { timeout }, async () => {
+      const docroot = folder({ 'main.py': 'def make():\n    raise ValueError("no settings")\n' })
+      await assert.rejects(make({ docroot, appTarget: 'main:make', factory: true }), error => {
+        assert.equal(error.code, 'ERR_PYTHON_IMPORT')
+        assert.match(error.message, /^the factory `main:make` raised ValueError: no settings\n/)
+        assert.match(error.traceback, /main\.py", line 2, in make\n/)
+        assert.deepEqual([error.pythonType, error.pythonMessage], ['ValueError', 'no settings'])
+        return true
+      })
+    })
+
     test('works after it failed, once the file is mended', { timeout }, async () => {
       const docroot = folder({ 'mended.py': 'raise ValueError("not yet")\n' })
       await assert.rejects(make({ docroot, appTarget: 'mended:app' }), failure('ERR_PYTHON_IMPORT'))
@@ -323,6 +334,213 @@ async def app(scope, receive, send):
     const plain = new PythonHandler({ docroot: folder({ 'main.py': 'import colorsys\n' + answering('hasattr(colorsys, "rgb_to_hsv")') }) })
     assert.equal(await ask(hiding), 'mine')
     assert.equal(await ask(plain), true)
+  })
+
+  // Both document roots have a package `pkg`, and what is imported late. Threads meet at events that live in `sys`.
+  const meeting = `
+import sys, threading
+
+class Meeting(dict):
+    def __missing__(self, name):
+        return self.setdefault(name, threading.Event())
+
+    def at(self, name):
+        if not self[name].wait(20):
+            raise RuntimeError("nobody came to " + name)
+
+if not hasattr(sys, "python_node_meeting"):
+    sys.python_node_meeting = Meeting()
+meeting = sys.python_node_meeting
+`
+  /** Answers with what a function of the module gives, which is called where the query says: in the loop, or in a thread. */
+  const calling = `${meeting}
+import asyncio, json, pkg
+
+async def app(scope, receive, send):
+    function = globals()[scope["path"][1:]]
+    in_loop = scope["query_string"] == b"in_loop"
+    value = function() if in_loop else await asyncio.get_running_loop().run_in_executor(None, function)
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": json.dumps(value).encode()})
+`
+  const call = async (handler, url) => json(await handler.handleRequest({ url }))
+  const several = files => ['one', 'two', 'three'].map(name => new PythonHandler({ docroot: folder({ 'pkg/__init__.py': '', ...files(name) }), lifespan: 'off' }))
+
+  for (const [where, url] of [['in a thread', '/work'], ['in the event loop', '/work?in_loop']]) {
+    test(`wait for each other's import of one name, ${where}`, { timeout }, async () => {
+      // `one` imports pkg.slow; `two` and `three` want to, while that is half done; then `one` imports another new module.
+      const [one, two, three] = several(name => ({
+        'main.py': `${calling}
+def work():
+    ${name !== 'one' ? `meeting.at("${where}: one is importing")\n    meeting["${where}: two begins"].set()` : ''}
+    import pkg.slow
+    return pkg.slow.value
+
+def ping():
+    return "pong"
+`,
+        'pkg/slow.py': `${meeting}
+import time
+meeting["${where}: one is importing"].set()
+meeting.at("${where}: two begins")
+time.sleep(0.3)  # In which two comes as far as it can.
+import pkg.late
+value = "${name} " + pkg.late.value
+`,
+        'pkg/late.py': `value = "late ${name}"\n`
+      }))
+      assert.deepEqual(await Promise.all([call(one, '/work'), call(two, url), call(three, url)]), ['one late one', 'two late two', 'three late three'])
+      assert.deepEqual(await Promise.all([call(one, '/ping'), call(two, '/ping')]), ['pong', 'pong'])
+    })
+  }
+
+  test('do not lose a module that is half imported', { timeout }, async () => {
+    const [one, two] = several(name => ({
+      'main.py': `${calling}
+def half():
+    try:
+        import pkg.half
+    finally:
+        meeting["half has ended"].set()
+    return pkg.half.value
+
+def other():
+    meeting.at("half has begun")
+    meeting["other begins"].set()
+    import other
+    return other.value
+`,
+      'pkg/half.py': `${meeting}
+import time
+meeting["half has begun"].set()
+meeting.at("other begins")
+time.sleep(0.3)  # In which the other import comes as far as it can.
+value = "half ${name}"
+`,
+      'other.py': `${meeting}\nmeeting.at("half has ended")\nvalue = "other ${name}"\n`
+    }))
+    assert.deepEqual(await Promise.all([call(one, '/half'), call(two, '/other')]), ['half one', 'other two'])
+    assert.deepEqual(await Promise.all([call(two, '/half'), call(one, '/other')]), ['half two', 'other one'])
+  })
+
+  test('get their own from a library that imports by name', { timeout }, async () => {
+    // Each way has a name of its own: what is loaded once is found by other means.
+    const ways = {
+      'a function of a library': 'pydoc.locate("by_library.value")',
+      '__import__ without globals': '__import__("by_dunder", None).value',
+      'a module within a package': 'pydoc.locate("pkg.by_library.value")',
+      'a callback of the loop': 'await later(importlib.import_module, "by_callback")',
+      'a thread in a context': 'await loop.run_in_executor(None, contextvars.copy_context().run, importlib.import_module, "by_thread")'
+    }
+    const names = ['by_library', 'by_dunder', 'by_callback', 'by_thread', 'pkg/by_library']
+    const [one, two] = several(name => ({
+      ...Object.fromEntries(names.map(file => [`${file}.py`, `value = "${name}"\n`])),
+      'main.py': `
+import asyncio, contextvars, importlib, json, pkg, pydoc
+
+async def app(scope, receive, send):
+    loop = asyncio.get_running_loop()
+
+    async def later(function, *arguments):
+        loop.call_soon(function, *arguments)
+        await asyncio.sleep(0)
+        return function(*arguments)
+
+    values = [getattr(value, "value", value) for value in [${Object.values(ways).join(', ')}]]
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": json.dumps(values).encode()})
+`
+    }))
+    for (let turn = 0; turn < 2; turn++) {
+      const seen = await Promise.all([one, two].map(ask))
+      assert.deepEqual(seen, ['one', 'two'].map(name => Object.keys(ways).map(() => name)))
+    }
+  })
+
+  test('each sees its own while the other imports', { timeout }, async () => {
+    const [one, two] = several(name => ({
+      'main.py': `${calling}
+import shared
+
+def slow():
+    import slow
+    return slow.value
+
+def own():
+    meeting.at("slow is being imported")
+    import shared, pkg, importlib
+    from shared import value
+    values = [shared.value, value, importlib.import_module("shared").value]
+    meeting["own was seen"].set()
+    return values
+`,
+      'shared.py': `value = "${name}"\n`,
+      'slow.py': `${meeting}\nmeeting["slow is being imported"].set()\nmeeting.at("own was seen")\nvalue = "slow ${name}"\n`
+    }))
+    assert.deepEqual(await Promise.all([call(one, '/own'), call(two, '/slow')]), [['one', 'one', 'one'], 'slow two'])
+  })
+
+  test('a module may wait for a thread that imports', { timeout }, async () => {
+    const [one, two] = several(name => ({
+      'main.py': `${calling}
+def work():
+    import waiting
+    return waiting.values
+`,
+      'waiting.py': `
+import threading
+values = []
+
+def work():
+    import pkg.part, colorsys
+    values.append(pkg.part.value)
+
+thread = threading.Thread(target=work)
+thread.start()
+thread.join(20)
+`,
+      'pkg/part.py': `value = "part ${name}"\n`
+    }))
+    assert.deepEqual(await Promise.all([call(one, '/work'), call(two, '/work?in_loop')]), [['part one'], ['part two']])
+  })
+
+  test('an import that waits for one of the other document root does not hang', { timeout }, async () => {
+    const [one, two] = several(name => ({
+      'main.py': `${calling}
+def wait():
+    import wait_for_other
+    return wait_for_other.value
+
+def other():
+    meeting.at("an import waits")
+    import pkg.other
+    return pkg.other.value
+`,
+      'wait_for_other.py': `${meeting}
+meeting["an import waits"].set()
+meeting.at("the other has imported")
+import pkg.later
+value = "${name} " + pkg.later.value
+`,
+      'pkg/later.py': `value = "later ${name}"\n`,
+      'pkg/other.py': `${meeting}\nmeeting["the other has imported"].set()\nvalue = "other ${name}"\n`
+    }))
+    assert.deepEqual(await Promise.all([call(one, '/wait'), call(two, '/other')]), ['one later one', 'other two'])
+    assert.deepEqual(await Promise.all([call(two, '/wait'), call(one, '/other')]), ['two later two', 'other one'])
+  })
+
+  test('the traceback of an import that fails shows the application only', { timeout }, async () => {
+    const [, two] = several(name => ({
+      'main.py': `${calling}
+def work():
+    import broken
+`,
+      'broken.py': `raise ValueError("${name}")\n`
+    }))
+    const error = await two.handleRequest({ url: '/work' }).then(() => assert.fail('answered'), error => error)
+    assert.equal(error.code, 'ERR_PYTHON_EXCEPTION')
+    assert.match(error.traceback, /import broken\n[^]*broken\.py", line 1, in <module>/)
+    assert.doesNotMatch(error.traceback, /loader\.py|_find_and_load/)
   })
 })
 

@@ -2,8 +2,8 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -36,6 +36,10 @@ pub(super) struct Applications {
     loader: Loader,
     loaded: Mutex<HashMap<usize, Arc<Application>>>,
     queue: Arc<LoopQueue>,
+    /// Where the first application is.
+    docroot: OnceLock<String>,
+    /// Whether another is elsewhere.
+    several_docroots: AtomicBool,
 }
 
 impl Applications {
@@ -44,7 +48,13 @@ impl Applications {
     /// # Errors
     /// What preparing the loader raises.
     pub(super) fn new(py: Python<'_>, queue: Arc<LoopQueue>) -> PyResult<Self> {
-        Ok(Self { loader: Loader::new(py)?, loaded: Mutex::default(), queue })
+        Ok(Self {
+            loader: Loader::new(py)?,
+            loaded: Mutex::default(),
+            queue,
+            docroot: OnceLock::new(),
+            several_docroots: AtomicBool::new(false),
+        })
     }
 
     /// The application of a request, if the request can begin now. It waits for the application's startup, or has failed,
@@ -104,6 +114,9 @@ impl Applications {
         py: Python<'_>,
         options: &ApplicationOptions,
     ) -> Result<Py<PyAny>, HandlerError> {
+        if *self.docroot.get_or_init(|| options.docroot.clone()) != options.docroot {
+            self.several_docroots.store(true, Ordering::Relaxed);
+        }
         let callable = self.loader.load(py, &options.docroot, &options.target)?;
         exit::register();
         if options.target.interface == "wsgi" {
@@ -113,6 +126,17 @@ impl Applications {
             exception::log(py, "cannot look after the threads of a2wsgi", &error);
         }
         Ok(callable.unbind())
+    }
+
+    /// Tasks that are made from now on, until the next call, import what `application` would.
+    ///
+    /// # Errors
+    /// A Python exception; none is expected.
+    pub(super) fn enter(&self, py: Python<'_>, application: &Application) -> PyResult<()> {
+        if self.several_docroots.load(Ordering::Relaxed) {
+            self.loader.enter(py, &application.options.docroot)?;
+        }
+        Ok(())
     }
 
     /// Takes an imported application under a key and begins its lifespan.
@@ -144,6 +168,7 @@ impl Applications {
             self.started(py, &application, Ok(()));
             return Ok(());
         }
+        self.enter(py, &application).map_err(internal)?;
         let own = Arc::clone(&application);
         let started =
             Box::new(move |py: Python<'_>, result| EventLoop::get().applications().started(py, &own, result));

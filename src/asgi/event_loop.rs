@@ -322,6 +322,7 @@ impl EventLoop {
         connection.exchange().attach(self.connections.lock().insert(Arc::clone(&connection)));
         let receive = Py::new(py, Receiver::new(Arc::clone(&connection)))?;
         let send = Py::new(py, Sender::new(Arc::clone(&connection)))?;
+        self.applications.enter(py, application)?;
         let started = application
             .callable
             .bind(py)

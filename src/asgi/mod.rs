@@ -85,6 +85,7 @@ mod event_loop_handle;
 
 #[cfg(feature = "addon")]
 pub(crate) use application::{ApplicationOptions, LifespanMode};
+#[cfg(feature = "addon")]
 pub(crate) use applications::Patience;
 #[cfg(feature = "addon")]
 pub(crate) use event_loop_handle::{EventLoopHandle, StartOptions};

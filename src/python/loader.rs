@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::awaitable::NotAwaitable;
@@ -39,7 +40,8 @@ impl Loader {
     /// Imports the application.
     ///
     /// # Errors
-    /// [`HandlerError::Import`] with the traceback, [`HandlerError::Target`] if there is no such thing to call.
+    /// [`HandlerError::Import`] or [`HandlerError::Factory`] with the traceback, [`HandlerError::Target`] if there is no such
+    /// thing to call.
     pub(crate) fn load<'py>(
         &self,
         py: Python<'py>,
@@ -59,11 +61,22 @@ impl Loader {
                 loader.getattr(name).is_ok_and(|class| error.matches(py, class).unwrap_or(false))
             };
             let described = exception::describe(py, &error);
-            if is_a("TargetError") {
-                HandlerError::Target(described.message)
-            } else {
-                HandlerError::Import { target: target.module.clone(), exception: described }
+            match error.cause(py) {
+                Some(cause) if is_a("FactoryError") => HandlerError::Factory {
+                    factory: described.message,
+                    exception: exception::describe(py, &cause),
+                },
+                _ if is_a("TargetError") => HandlerError::Target(described.message),
+                _ => HandlerError::Import { target: target.module.clone(), exception: described },
             }
         })
+    }
+
+    /// What begins in the context that is current works for the application of `docroot`, which is loaded.
+    ///
+    /// # Errors
+    /// A Python exception; none is expected.
+    pub(crate) fn enter(&self, py: Python<'_>, docroot: &str) -> PyResult<()> {
+        self.0.bind(py).call_method1(intern!(py, "enter"), (docroot,)).map(drop)
     }
 }
