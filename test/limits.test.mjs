@@ -103,7 +103,8 @@ describe('maxInFlight and maxQueued', () => {
     const handler = limited({ maxInFlight: 1, maxQueued: 1 })
     const one = occupy(handler)
     const name = unique('body')
-    const request = new Request({ method: 'POST', url: script(['receive', name], start(), body()) })
+    const steps = [['note', `${name}.called`], ['released', name], ['receive', name]]
+    const request = new Request({ method: 'POST', url: script(...steps, start(), body()) })
     const waiting = handler.handleStream(request)
     const reused = Buffer.from('green ')
     await request.write(reused)
@@ -111,6 +112,8 @@ describe('maxInFlight and maxQueued', () => {
     await request.write('tea')
     await request.end()
     one.let()
+    await noted(`${name}.called`)
+    await release(name)
     assert.equal((await waiting).status, 200)
     assert.deepEqual(await noted(name), { type: 'http.request', body: { $bytes: 'green tea' }, more_body: false })
     await one.answer
