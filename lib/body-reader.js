@@ -39,7 +39,7 @@ class BodyReader {
 
   /**
    * @param {{ consume(bytes: number): void, cancel(): void, read(): void, alive(): void }} call
-   * @param {((bytes: number) => void) | null} progress
+   * @param {import('./progress.js').Progress | null} progress
    * @param {number} overhead what each part costs besides its bytes
    * @param {number} highWaterMark bytes that may wait to be taken
    */
@@ -217,7 +217,7 @@ class BodyReader {
     return read.then(chunk => {
       done()
       if (chunk !== null) {
-        this.#progress?.(chunk.length)
+        this.#progress?.add(chunk.length)
         this.#call.alive()
         const counted = Math.min(chunk.length, file.counted)
         file.counted -= counted
@@ -252,7 +252,7 @@ class BodyReader {
   }
 
   #report (chunk) {
-    this.#progress?.(chunk.length)
+    this.#progress?.add(chunk.length)
     this.#taken += chunk.length + this.#overhead
     this.#reportTaken()
   }

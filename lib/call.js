@@ -1,21 +1,22 @@
 'use strict'
 
-// One request in flight, from `submit` to its last event: settles its promise, carries its bodies, ends it early.
+// One request in flight, from `submit` to its last event: settles its promise, carries its bodies, ends it early. Made by the
+// handler or a WebSocket, on the JS thread; held by the environment from `begin` on, until it is over.
 
-const { AsyncResource } = require('node:async_hooks')
 const { PythonHandlerError } = require('./errors.js')
 const { unwatch, watch } = require('./abort.js')
 const { BodyReader } = require('./body-reader.js')
 const { BodySource } = require('./body-source.js')
+const { Callbacks } = require('./callbacks.js')
 const { cross } = require('./crossing.js')
 const { Trace } = require('./diagnostics.js')
 const { Headers } = require('./headers.js')
 const notices = require('./notice.js')
-const { Progress } = require('./progress.js')
+const { OpenResponse } = require('./open-response.js')
 const { Request } = require('./request.js')
 const { Response } = require('./response.js')
-const { queueMicrotask } = require('./timers.js')
 const { Upload, pump } = require('./upload.js')
+const { Waiting } = require('./waiting.js')
 
 /** How the response is wanted: the numbers of src/addon.rs. */
 const BUFFERED = 0
@@ -29,15 +30,11 @@ const NO_STATUS = 1005
 /** Ours when the handler closes. */
 const GOING_AWAY = 1001
 
+/** That of a message above the limit. */
 const TOO_LARGE = 1009
-
-/** A response that nobody holds any more is not read on either. */
-const abandoned = new FinalizationRegistry(call => call.abandon())
 
 /** What a message counts besides its bytes: that of src/exchange/mod.rs. */
 const MESSAGE_COST = 64
-
-const NO_OPTIONS = Object.freeze({})
 
 /** Before it begins, while it is in flight, and after. */
 const WAITING = 0
@@ -50,12 +47,12 @@ class Call {
   #resolve
   #reject
   #signal
-  #options
+  #callbacks
   #isWatching = false
   /** Whether files of its body are read although it is over. */
   #isReading = false
-  #reader = null
-  #response = null
+  /** The response, once it goes on after its head. */
+  #open = null
   #trailers = null
   #socket = null
   #isWebSocket = false
@@ -65,16 +62,13 @@ class Call {
   #settled = false
   #state = WAITING
   #request = null
-  /** What crosses when it begins, while it waits for room. */
-  #crossing = null
+  /** What is kept until there is room. */
+  #waiting = null
   /** The stream that its body is read from. */
   #source = null
   #streamed = false
   #trace = null
-  #resource = null
   #closing = null
-  /** What is written while it waits for room. */
-  #early = null
   /** The request, as long as somebody holds it, who may write to it. */
   #writer = null
   deadline = 0
@@ -82,16 +76,14 @@ class Call {
   /**
    * @param {import('./handler.js').Service} service
    * @param {AbortSignal | undefined} signal
-   * @param {object} options callbacks and flags of the caller
+   * @param {object} [options] callbacks and flags of the caller
    */
-  constructor (service, signal, resolve, reject, options = NO_OPTIONS) {
+  constructor (service, signal, resolve, reject, options) {
     this.#service = service
     this.#signal = signal
     this.#resolve = resolve
     this.#reject = reject
-    this.#options = options
-    // Callbacks run in the caller's async context, as promises do by themselves.
-    if (options !== NO_OPTIONS) this.#resource = new AsyncResource('PythonRequest')
+    this.#callbacks = options === undefined ? null : new Callbacks(options)
   }
 
   /**
@@ -136,12 +128,9 @@ class Call {
     this.#source = source
   }
 
-  /** There is no room yet. What crosses is kept; the caller may use its buffer again. */
+  /** There is no room yet: the request is kept. */
   wait (crossing) {
-    const { body } = crossing
-    this.#crossing = { ...crossing, body: body === undefined ? undefined : Buffer.from(body) }
-    crossing.body = crossing.source = crossing.extra = undefined
-    this.#resource ??= new AsyncResource('PythonRequest')
+    this.#waiting = new Waiting(crossing, this.#callbacks)
   }
 
   /** Gives the request to the application. Throws what is wrong with it. */
@@ -149,12 +138,12 @@ class Call {
     const service = this.#service
     const request = this.#request
     const streamed = this.#streamed
-    const options = this.#options
+    const callbacks = this.#callbacks
     const { head, count, body, more, extra, isWebSocket } = crossing
     const mode = isWebSocket ? WEB_SOCKET : streamed ? STREAM : BUFFERED
-    const capabilities = options === NO_OPTIONS
+    const capabilities = callbacks === null
       ? (streamed ? notices.OF_STREAM : notices.OF_BUFFERED)
-      : notices.capabilitiesOf(options, streamed)
+      : callbacks.capabilities(streamed)
     const id = this.#id
     const failure = service.native.submit(service.key, service.highWaterMark, id, mode, capabilities, head, count, body, more || isWebSocket, extra)
     // Used up: it is one object for all requests, and must not keep this one's body.
@@ -166,32 +155,31 @@ class Call {
     service.enter()
     if (isWebSocket) service.sockets++
     if (body !== undefined) service.bytesSent += body.length
-    const { onUploadProgress } = options
-    if (onUploadProgress !== undefined && onUploadProgress !== null) this.#watchUpload(onUploadProgress, body, request)
+    const progress = callbacks?.upload(request, body) ?? null
+    if (progress !== null) (this.#upload = new Upload()).watch(progress)
     if (this.#source !== null) {
-      if (options.bodyOnDemand === true) (this.#upload ??= new Upload()).hasRoom = false
+      if (callbacks?.bodyOnDemand) (this.#upload ??= new Upload()).hasRoom = false
       pump(this.#source, this)
     }
     if (this.#source === null && request instanceof Request && (more || isWebSocket)) {
       this.#writer = new WeakRef(request)
       Request.attach(request, this)
     }
-    if (this.#early !== null) this.#writeEarly()
+    if (this.#waiting !== null) this.#writeKept()
   }
 
-  #writeEarly () {
-    const early = this.#early
-    this.#early = null
-    for (const { bytes, text } of early) this.write(bytes, text).catch(ignore)
+  #writeKept () {
+    const { messages } = this.#waiting
+    this.#waiting = null
+    if (messages.length === 0) return
+    for (const { bytes, text } of messages) this.write(bytes, text).catch(ignore)
     if (this.hasRoom) this.drained()
   }
 
-  /** A call that waited begins, in its caller's async context. */
+  /** A call that waited begins. */
   beginLate () {
-    const crossing = this.#crossing
-    this.#crossing = null
     try {
-      this.#resource.runInAsyncScope(this.begin, this, crossing)
+      this.#waiting.end(this)
     } catch (error) {
       this.#finish('failed', error)
       this.#fail(error)
@@ -212,8 +200,7 @@ class Call {
     this.#settled = true
     const response = Response.received(status, headers, body, null)
     if (this.#trailers !== null) Response.setTrailers(response, this.#trailers)
-    const { onDownloadProgress } = this.#options
-    if (onDownloadProgress !== undefined && onDownloadProgress !== null) this.#tell(onDownloadProgress, { loaded: body.length, total: body.length })
+    this.#callbacks?.downloaded(body.length)
     this.#resolve(response)
   }
 
@@ -232,18 +219,9 @@ class Call {
       this.#service.streams++
     }
     const response = Response.received(status, headers, null, null)
-    const onDownloadProgress = this.#options.onDownloadProgress
-    let progress = null
-    if (onDownloadProgress !== undefined && onDownloadProgress !== null) {
-      const length = response.headers.get('content-length')
-      const counter = new Progress(this.#inContext(onDownloadProgress), toLength(length))
-      progress = bytes => counter.add(bytes)
-    }
-    const reader = this.#reader = new BodyReader(this, progress, status === 101 ? MESSAGE_COST : 0, this.#service.highWaterMark)
-    Response.attach(response, reader)
-    // Weakly: the registry is to tell when nobody else holds it.
-    this.#response = new WeakRef(response)
-    abandoned.register(response, this, this)
+    const progress = this.#callbacks?.download(response.headers) ?? null
+    const reader = new BodyReader(this, progress, status === 101 ? MESSAGE_COST : 0, this.#service.highWaterMark)
+    this.#open = new OpenResponse(this, response, reader)
     const resolve = this.#resolve
     // They would keep the promise, and the promise the response.
     this.#resolve = this.#reject = null
@@ -254,18 +232,18 @@ class Call {
   chunk (bytes) {
     this.#service.bytesReceived += bytes.length
     this.alive()
-    this.#reader.push(bytes)
+    this.#open.reader.push(bytes)
   }
 
   message (text, bytes) {
     this.#service.bytesReceived += bytes.length
-    if (this.#socket !== null) this.#socket.message(text, bytes)
-    else this.#reader.push(bytes)
+    ;(this.#socket ?? this.#open).message(text, bytes)
   }
 
   ended () {
     // Files are read on after the application's end: until then the caller may still abort.
-    const hasFiles = this.#reader.hasFiles
+    const { reader } = this.#open
+    const { hasFiles } = reader
     const wasWatching = hasFiles && this.#isWatching
     if (wasWatching) this.#isWatching = false
     this.#finish('completed')
@@ -273,18 +251,16 @@ class Call {
       this.#isReading = true
       this.#isWatching = wasWatching
       this.#service.idleDeadlines?.add(this)
-      const response = this.#response.deref()
-      if (response === undefined) this.cancel()
-      else abandoned.register(response, this, this)
+      if (!this.#open.watch()) this.cancel()
     }
-    this.#reader.end()
+    reader.end()
   }
 
   /** The reader has read the last file, or given it up. */
   read () {
     if (!this.#isReading) return
     this.#isReading = false
-    abandoned.unregister(this)
+    this.#open.unwatch()
     this.#service.idleDeadlines?.remove(this)
     this.#unwatch()
   }
@@ -297,13 +273,7 @@ class Call {
 
   closed (code, reason) {
     this.#finish('completed')
-    if (this.#socket !== null) {
-      this.#socket.closed(code, reason)
-      return
-    }
-    const response = this.#response.deref()
-    if (response !== undefined) Response.setClosed(response, { code, reason })
-    this.#reader.end()
+    ;(this.#socket ?? this.#open).closed(code, reason)
   }
 
   failed (error) {
@@ -320,41 +290,19 @@ class Call {
 
   notice (kind, text) {
     switch (kind) {
-      case notices.EARLY_HINT:
-        this.#tell(this.#options.onEarlyHints, { link: notices.readLinks(text) })
-        break
-      case notices.PUSH:
-        this.#tell(this.#options.onPush, notices.readPush(text))
-        break
-      case notices.DEBUG:
-        this.#tell(this.#options.onDebug, JSON.parse(text))
-        break
-      case notices.TRAILERS: {
+      case notices.TRAILERS:
         this.#trailers = Headers.fromText(text)
-        const response = this.#response?.deref()
-        if (response !== undefined) Response.setTrailers(response, this.#trailers)
+        this.#open?.setTrailers(this.#trailers)
         break
-      }
       case notices.PATH_SEND:
-        this.#reader.pushFile({ path: JSON.parse(text) })
+        this.#open.reader.pushFile({ path: JSON.parse(text) })
         break
       case notices.ZERO_COPY_SEND:
-        this.#reader.pushFile({ ...JSON.parse(text), closeFile: fd => this.#service.native.closeFile(this.#id, fd) })
+        this.#open.reader.pushFile({ ...JSON.parse(text), closeFile: fd => this.#service.native.closeFile(this.#id, fd) })
         break
+      default:
+        this.#callbacks.notice(kind, text)
     }
-  }
-
-  /** A callback of the caller's. What it throws is the caller's uncaught exception, and stops nothing here. */
-  #tell (callback, value) {
-    try {
-      this.#resource.runInAsyncScope(callback, undefined, value)
-    } catch (error) {
-      queueMicrotask(() => { throw error })
-    }
-  }
-
-  #inContext (callback) {
-    return value => this.#resource.runInAsyncScope(callback, undefined, value)
   }
 
   // ------------------------------------------------------------------ from the caller
@@ -363,24 +311,24 @@ class Call {
   abort (reason) {
     if (this.#isReading) {
       this.read()
-      this.#reader.breakOff(reason)
+      this.#open.reader.breakOff(reason)
     }
     if (this.#state === OVER) return
     this.#giveUp('aborted', reason)
     this.#breakOff(reason)
   }
 
-  /** The stream of the body has failed. */
-  failUpload (error) {
+  /** The stream of the body has failed, or what is given is too much. */
+  failUpload (error, code = ABNORMAL) {
     if (this.#state === OVER) return
-    this.#giveUp('failed', error)
+    this.#giveUp('failed', error, false, code)
     this.#breakOff(error)
   }
 
   /** Nobody reads the response on. */
   cancel () {
     // A response that nobody holds any more has a reader that nobody holds: its files are closed here.
-    this.#reader?.discard()
+    this.#open?.reader.discard()
     this.read()
     if (this.#state === OVER) return
     this.#giveUp('aborted')
@@ -390,7 +338,7 @@ class Call {
   abandon () {
     const request = this.#state === BEGUN ? this.#writer?.deref() : undefined
     if (request === undefined) this.cancel()
-    else abandoned.register(request, this, this)
+    else this.#open.watchRequest(request)
   }
 
   /** The time for a response, or for its next part, is over. */
@@ -427,16 +375,13 @@ class Call {
     const { limits } = this.#service
     const upload = this.#upload ??= new Upload()
     if (this.#isWebSocket) {
-      if (chunk.length > limits.maxMessageSize) return this.#refuseMessage(limits.messageTooLarge())
+      if (chunk.length > limits.maxMessageSize) return this.#refuse(limits.messageTooLarge(), TOO_LARGE)
       if (this.#state === WAITING) {
-        // A copy: the caller may use its buffer again.
-        ;(this.#early ??= []).push({ bytes: Buffer.from(chunk), text })
+        this.#waiting.keep(chunk, text)
         return upload.wait()
       }
     } else if (upload.length + chunk.length > limits.maxBodySize) {
-      const error = limits.bodyTooLarge()
-      this.failUpload(error)
-      return Promise.reject(error)
+      return this.#refuse(limits.bodyTooLarge())
     }
     this.#given()
     this.#service.bytesSent += chunk.length
@@ -445,10 +390,9 @@ class Call {
     return upload.hasRoom ? Promise.resolve() : upload.wait()
   }
 
-  /** A message above the limit ends a WebSocket (RFC 6455 7.4.1, 1009). */
-  #refuseMessage (error) {
-    this.#giveUp('failed', error, false, TOO_LARGE)
-    this.#breakOff(error)
+  /** What is above a limit ends the call. */
+  #refuse (error, code) {
+    this.failUpload(error, code)
     return Promise.reject(error)
   }
 
@@ -485,16 +429,7 @@ class Call {
       return
     }
     this.#giveUp('completed', undefined, false, code, reason)
-    const response = this.#response?.deref()
-    if (response !== undefined) Response.setClosed(response, { code, reason })
-    this.#reader?.end()
-  }
-
-  #watchUpload (callback, body, request) {
-    const length = body?.length ?? toLength(new Headers(request.headers).get('content-length'))
-    const progress = new Progress(this.#inContext(callback), length)
-    if (body === undefined) (this.#upload = new Upload()).watch(progress)
-    else progress.add(body.length)
+    this.#open?.closed(code, reason)
   }
 
   /** The body of the response goes on, or that of the request beside it. */
@@ -526,11 +461,11 @@ class Call {
     service.deadlines?.remove(this)
     service.idleDeadlines?.remove(this)
     this.#unwatch()
-    if (this.#reader !== null) abandoned.unregister(this)
+    this.#open?.unwatch()
     // What was still to be written is wanted by nobody: whoever writes may go on.
     this.#upload?.free()
     this.#source?.release(error)
-    this.#request = this.#crossing = this.#early = null
+    this.#request = this.#waiting = null
     this.#trace?.end(error)
     if (hadBegun) {
       if (this.#isWebSocket) service.sockets--
@@ -543,12 +478,12 @@ class Call {
 
   /** The application has failed: what it gave before is still read. */
   #fail (error) {
-    if (!this.#rejects(error)) this.#reader?.fail(error)
+    if (!this.#rejects(error)) this.#open?.reader.fail(error)
   }
 
   /** Ended from this side: nothing more is read. */
   #breakOff (error) {
-    if (!this.#rejects(error)) this.#reader?.breakOff(error)
+    if (!this.#rejects(error)) this.#open?.reader.breakOff(error)
   }
 
   /** Tells whoever waits for the head, or a WebSocket. */
@@ -558,7 +493,7 @@ class Call {
       this.#reject(error)
       return true
     }
-    if (this.#socket === null || this.#reader !== null) return false
+    if (this.#socket === null || this.#open !== null) return false
     this.#socket.failed(error)
     return true
   }
@@ -566,10 +501,5 @@ class Call {
 
 /** The call ends by it, and tells. */
 function ignore () {}
-
-/** @returns {number | null} what a content-length says, if it says a length */
-function toLength (text) {
-  return text !== null && /^\d+$/.test(text) ? Number(text) : null
-}
 
 module.exports = { Call, MESSAGE_COST }

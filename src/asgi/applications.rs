@@ -272,7 +272,7 @@ fn after_requests(
     limit: Option<Duration>,
     call: impl FnOnce(Python<'_>) + Send + 'static,
 ) -> PyResult<()> {
-    let tasks = EventLoop::get().tasks_of(py, Some(key));
+    let tasks = EventLoop::get().connections().tasks_of(py, Some(key));
     if tasks.is_empty() || limit.is_some_and(|limit| limit.is_zero()) {
         call(py);
         return Ok(());

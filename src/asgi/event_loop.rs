@@ -13,29 +13,30 @@ use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
-use slab::Slab;
 
 use super::application::{Application, ApplicationOptions};
 use super::applications::Applications;
 use super::connection::{Connection, Protocol};
+use super::connections::Connections;
 use super::cork::Cork;
 use super::ending::Ending;
 use super::http::HttpConnectionScope;
 use super::imports::{Import, Imports, TellLoaded};
 use super::json;
 use super::linger::Linger;
+use super::loop_kind::LoopKind;
 use super::loop_reader::LoopReader;
 use super::python_future_poller::PythonFuturePoller;
 use super::receiver::Receiver;
 use super::response::Response;
 use super::sender::Sender;
 use super::session::Session;
+use super::stop;
 use super::websocket::WebSocketConnectionScope;
-use crate::error::HandlerError;
-use crate::exchange::{AppHalf, Exchange, LoopMessage, LoopQueue, Mode, RequestHead};
-use crate::python::awaitable::{Awaitable, Done};
+use crate::exchange::{AppHalf, LoopMessage, LoopQueue, Mode, RequestHead};
+use crate::python::awaitable::{self, Awaitable, Done};
 use crate::python::task::{Started, TaskStarter};
-use crate::python::{child, exception, exit};
+use crate::python::{child, exception};
 
 /// Messages taken in one pass, so that the loop's other work gets its turn.
 const BATCH: usize = 256;
@@ -57,10 +58,7 @@ pub(super) trait Acknowledge: Send + Sync {
 /// See the module.
 pub(super) struct EventLoop {
     event_loop: Py<PyAny>,
-    /// `asyncio` or `uvloop`.
-    kind: &'static str,
-    /// Why uvloop is not there.
-    uvloop_error: Option<String>,
+    kind: LoopKind,
     create_future: Py<PyAny>,
     release: Py<PyAny>,
     tasks: TaskStarter,
@@ -73,7 +71,7 @@ pub(super) struct EventLoop {
     cork: Mutex<Cork>,
     linger: Mutex<Linger>,
     linger_soon: Py<PyAny>,
-    connections: Mutex<Slab<Arc<Connection>>>,
+    connections: Connections,
     applications: Applications,
     held: Mutex<Vec<Arc<Connection>>>,
     release_scheduled: AtomicBool,
@@ -119,19 +117,12 @@ impl EventLoop {
             let code = CString::new(include_str!("children.py"))?;
             PyModule::from_code(py, &code, c"python_node/children.py", c"_python_node_children")?;
         }
-        let mut uvloop_error = None;
-        let uvloop = match wanted {
-            "asyncio" => None,
-            _ => py.import("uvloop").map_err(|error| uvloop_error = Some(error.to_string())).ok(),
-        };
-        let (kind, event_loop) = match uvloop {
-            Some(uvloop) => ("uvloop", uvloop.call_method0("new_event_loop")?),
-            None if cfg!(windows) => ("asyncio", asyncio.call_method0("SelectorEventLoop")?),
-            None => ("asyncio", asyncio.call_method0("new_event_loop")?),
-        };
+        let (kind, event_loop) = LoopKind::make(wanted, &asyncio)?;
         asyncio.call_method1("set_event_loop", (&event_loop,))?;
         child::watch_tasks(&event_loop, py.get_type::<PythonFuturePoller>())?;
-        look_like_coroutine_functions(py)?;
+        for class in [py.get_type::<Receiver>(), py.get_type::<Sender>()] {
+            awaitable::look_like_coroutine_function(&class)?;
+        }
         json::prepare(py)?;
         let drain = pyo3::wrap_pyfunction!(drain, py)?;
         let reader = LoopReader::new(descriptor, drain.into_any().unbind());
@@ -145,7 +136,6 @@ impl EventLoop {
             done: Py::new(py, Awaitable::new(Done))?,
             event_loop: event_loop.unbind(),
             kind,
-            uvloop_error,
             queue,
             wake,
             reader,
@@ -153,7 +143,7 @@ impl EventLoop {
             cork: Mutex::default(),
             linger: Mutex::new(Linger::new()),
             linger_soon: pyo3::wrap_pyfunction!(linger, py)?.into_any().unbind(),
-            connections: Mutex::default(),
+            connections: Connections::default(),
             held: Mutex::default(),
             release_scheduled: AtomicBool::new(false),
             imports: Imports::default(),
@@ -264,11 +254,11 @@ impl EventLoop {
     fn dispatch(&self, py: Python<'_>, message: LoopMessage) -> PyResult<()> {
         match message {
             LoopMessage::Begin { half, head } => self.admit(py, half, head),
-            LoopMessage::Wake(exchange) => match self.connection(&exchange) {
+            LoopMessage::Wake(exchange) => match self.connections.find(&exchange) {
                 Some(connection) => connection.wake(py),
                 None => Ok(()),
             },
-            LoopMessage::Disconnect { exchange, cancel_now } => match self.connection(&exchange) {
+            LoopMessage::Disconnect { exchange, cancel_now } => match self.connections.find(&exchange) {
                 Some(connection) => connection.disconnect(py, cancel_now),
                 None => {
                     self.applications.give_up(&exchange);
@@ -280,13 +270,6 @@ impl EventLoop {
                 Ok(())
             }
         }
-    }
-
-    fn connection(&self, exchange: &Exchange) -> Option<Arc<Connection>> {
-        let slot = exchange.slot()?;
-        let connections = self.connections.lock();
-        let connection = connections.get(slot)?;
-        std::ptr::eq(Arc::as_ptr(connection.exchange()), exchange).then(|| Arc::clone(connection))
     }
 
     /// Gives a request to its application, or lets it wait for the application's startup.
@@ -319,7 +302,7 @@ impl EventLoop {
         log::debug!("request {}: scope built", half.id);
         let connection = Connection::new(half, protocol, application.options.disconnect_grace);
         // Found from the first step on: the application may run the loop inside of it.
-        connection.exchange().attach(self.connections.lock().insert(Arc::clone(&connection)));
+        self.connections.insert(&connection);
         let receive = Py::new(py, Receiver::new(Arc::clone(&connection)))?;
         let send = Py::new(py, Sender::new(Arc::clone(&connection)))?;
         self.applications.enter(py, application)?;
@@ -331,7 +314,7 @@ impl EventLoop {
         match started {
             Ok(Started::Task(task, context)) => self.follow(py, connection, task, context),
             Ok(Started::Raised(error)) | Err(error) => {
-                self.forget(&connection);
+                self.connections.remove(&connection);
                 connection.ended(py, Ending::Raised(error));
                 Ok(())
             }
@@ -350,7 +333,7 @@ impl EventLoop {
         connection.set_context(context);
         log::debug!("request {}: started", connection.exchange().id);
         if task.call_method0(intern!(py, "done"))?.is_truthy()? {
-            self.forget(&connection);
+            self.connections.remove(&connection);
             return connection.task_done(py, &task);
         }
         connection.set_task(py, task.clone().unbind())?;
@@ -359,14 +342,12 @@ impl EventLoop {
         Ok(())
     }
 
-    /// The task of `connection` has ended.
-    pub(super) fn forget(&self, connection: &Arc<Connection>) {
-        let forgotten =
-            connection.exchange().slot().and_then(|slot| self.connections.lock().try_remove(slot));
-        drop(forgotten);
-    }
-
     // ------------------------------------------------------------- for connections
+
+    /// Those whose tasks run on this loop.
+    pub(super) fn connections(&self) -> &Connections {
+        &self.connections
+    }
 
     /// The awaitable that is ready.
     pub(super) fn done(&self, py: Python<'_>) -> Py<Awaitable> {
@@ -419,12 +400,8 @@ impl EventLoop {
     /// The loop is left for the import, as it does not run yet where uvicorn imports: modules call `asyncio.run`, and Django's
     /// ORM refuses to work within a running loop.
     pub(super) fn load(&self, py: Python<'_>, key: usize, options: ApplicationOptions, tell: TellLoaded) {
-        if options.event_loop != "auto" && options.event_loop != self.kind {
-            tell(Err(HandlerError::EventLoop {
-                wanted: options.event_loop,
-                running: self.kind,
-                reason: self.uvloop_error.clone(),
-            }));
+        if let Err(error) = self.kind.check(&options.event_loop) {
+            tell(Err(error));
             return;
         }
         if self.imports.add(Import { key, options, tell })
@@ -434,31 +411,9 @@ impl EventLoop {
         }
     }
 
-    /// Calls `import` while nothing closes the loop: modules that run something on it at their top, with
-    /// `asyncio.get_event_loop()`, close it as their own.
-    fn kept_open<T>(&self, py: Python<'_>, import: impl FnOnce() -> T) -> T {
-        let keep_open = PyCFunction::new_closure(py, None, None, |_, _| {});
-        let shadowed = keep_open.and_then(|close| self.event_loop.setattr(py, intern!(py, "close"), close));
-        let imported = import();
-        if let Err(error) = shadowed.and_then(|()| self.event_loop.bind(py).delattr(intern!(py, "close"))) {
-            exception::log(py, "internal error in python-node while loading", &error);
-        }
-        imported
-    }
-
     /// Imports what is to be imported. The rest of each load is done in the loop again.
     fn import(&self, py: Python<'_>) {
-        let mut has_imported = false;
-        while let Some(Import { key, options, tell }) = self.imports.next() {
-            has_imported = true;
-            let imported = self.kept_open(py, || self.applications.import(py, &options));
-            self.queue.push(LoopMessage::Call(Box::new(move || {
-                tell(imported.and_then(|callable| {
-                    Python::attach(|py| Self::get().applications.begin(py, key, options, callable))
-                }));
-            })));
-        }
-        if !has_imported {
+        if !self.imports.run(py, &self.event_loop, &self.applications, &self.queue) {
             return;
         }
         // `asyncio.run` leaves the thread without one. And requests run in copies of the context that the imports have left.
@@ -479,74 +434,13 @@ impl EventLoop {
         }
     }
 
-    /// The tasks of an application's requests, or of all.
-    pub(super) fn tasks_of(&self, py: Python<'_>, key: Option<usize>) -> Vec<(Py<PyAny>, Arc<Connection>)> {
-        let connections: Vec<Arc<Connection>> =
-            self.connections.lock().iter().map(|(_, connection)| Arc::clone(connection)).collect();
-        connections
-            .into_iter()
-            .filter(|connection| key.is_none_or(|key| connection.exchange().application == key))
-            .filter_map(|connection| Some((connection.task(py)?, connection)))
-            .collect()
-    }
-
     /// Cancels what runs, lets what has answered and the lifespans end, waits for all within the time that is left, and stops
     /// the loop.
     pub(super) fn stop(&self, py: Python<'_>) {
         self.stopping.store(true, Ordering::Release);
-        let limit = exit::answered();
-        let tasks = || -> PyResult<()> {
-            let lifespans = self.applications.take_lifespans();
-            let lifespan_tasks: Vec<Py<PyAny>> =
-                lifespans.iter().filter_map(|lifespan| lifespan.task(py)).collect();
-            let shut_down = PyCFunction::new_closure(py, None, None, move |arguments, _| {
-                for lifespan in &lifespans {
-                    lifespan.stop(
-                        arguments.py(),
-                        Box::new(|py, result| {
-                            if let Err(error) = result {
-                                exception::log_message(py, &error.to_string());
-                            }
-                        }),
-                    );
-                }
-            })?;
-            let (background, unfinished): (Vec<_>, Vec<_>) =
-                self.tasks_of(py, None).into_iter().partition(|(_, connection)| connection.has_answered());
-            let tasks =
-                |tasks: Vec<(Py<PyAny>, _)>| tasks.into_iter().map(|(task, _)| task).collect::<Vec<_>>();
-            let code = CString::new(include_str!("stop.py"))?;
-            let stop = PyModule::from_code(py, &code, c"python_node/stop.py", c"_python_node_stop")?
-                .call_method1(
-                    "stop",
-                    (
-                        self.event_loop.bind(py),
-                        limit.as_secs_f64(),
-                        tasks(unfinished),
-                        tasks(background),
-                        lifespan_tasks,
-                        shut_down,
-                    ),
-                )?;
-            self.event_loop.call_method1(py, "create_task", (stop,))?;
-            Ok(())
-        };
-        if let Err(error) = tasks() {
+        if let Err(error) = stop::begin(py, &self.event_loop, &self.applications, &self.connections) {
             exception::log(py, "internal error in python-node while stopping", &error);
             let _ = self.event_loop.call_method0(py, "stop");
         }
     }
-}
-
-/// `inspect.iscoroutinefunction(receive)` and asyncio's own are true, as for the functions of other servers.
-fn look_like_coroutine_functions(py: Python<'_>) -> PyResult<()> {
-    for class in [py.get_type::<Receiver>(), py.get_type::<Sender>()] {
-        for (module, name) in [("asyncio.coroutines", "_is_coroutine"), ("inspect", "_is_coroutine_mark")] {
-            // Each is there in some versions only.
-            if let Ok(mark) = py.import(module).and_then(|module| module.getattr(name)) {
-                class.setattr(name, mark)?;
-            }
-        }
-    }
-    Ok(())
 }

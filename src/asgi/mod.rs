@@ -51,6 +51,9 @@ mod ending;
 mod connection;
 
 #[cfg(feature = "addon")]
+mod connections;
+
+#[cfg(feature = "addon")]
 mod receiver;
 
 #[cfg(feature = "addon")]
@@ -66,10 +69,16 @@ mod cork;
 mod linger;
 
 #[cfg(feature = "addon")]
+mod loop_kind;
+
+#[cfg(feature = "addon")]
 mod loop_reader;
 
 #[cfg(feature = "addon")]
 mod imports;
+
+#[cfg(feature = "addon")]
+mod stop;
 
 #[cfg(feature = "addon")]
 mod event_loop;

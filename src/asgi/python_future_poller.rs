@@ -21,7 +21,7 @@ impl PythonFuturePoller {
 #[pymethods]
 impl PythonFuturePoller {
     fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
-        EventLoop::get().forget(&self.0);
+        EventLoop::get().connections().remove(&self.0);
         self.0.task_done(py, task)
     }
 }

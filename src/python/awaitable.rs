@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 pyo3::create_exception!(
     python_node,
@@ -87,6 +88,21 @@ impl Awaitable {
     }
 }
 
+/// `inspect.iscoroutinefunction` and asyncio's own are true for the instances of `class`, whose calls give awaitables, as for the
+/// functions of other servers.
+///
+/// # Errors
+/// A Python exception; none is expected.
+pub(crate) fn look_like_coroutine_function(class: &Bound<'_, PyType>) -> PyResult<()> {
+    for (module, name) in [("asyncio.coroutines", "_is_coroutine"), ("inspect", "_is_coroutine_mark")] {
+        // Each is there in some versions only.
+        if let Ok(mark) = class.py().import(module).and_then(|module| module.getattr(name)) {
+            class.setattr(name, mark)?;
+        }
+    }
+    Ok(())
+}
+
 /// Nothing to wait for. One awaitable serves all requests.
 pub(crate) struct Done;
 
@@ -112,7 +128,7 @@ fn thrown(kind: &Bound<'_, PyAny>, value: Option<&Bound<'_, PyAny>>) -> PyErr {
     if let Some(value) = value.filter(|value| value.is_instance_of::<pyo3::exceptions::PyBaseException>()) {
         return PyErr::from_value(value.clone());
     }
-    match kind.cast::<pyo3::types::PyType>() {
+    match kind.cast::<PyType>() {
         Ok(class) => match class.call0() {
             Ok(instance) => PyErr::from_value(instance),
             Err(error) => error,
