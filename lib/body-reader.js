@@ -101,7 +101,7 @@ class BodyReader {
     if (file !== -1) this.#parts.length = file
     this.#break(error)
     if (this.#stream !== null) this.#feed()
-    else this.#unread?.deref()?.destroy(toError(error))
+    else if (this.#parts.length === 0) this.#unread?.deref()?.destroy(toError(error))
   }
 
   /** The caller, or a time limit, has ended it: nothing more is given, also to a stream that nobody reads now. */
@@ -248,6 +248,7 @@ class BodyReader {
   #shift () {
     const chunk = this.#parts.shift()
     this.#report(chunk)
+    this.#checkDone()
     return chunk
   }
 

@@ -416,6 +416,8 @@ class Call {
     if (this.#isWebSocket) this.close(code ?? NO_STATUS, reason ?? '')
     else {
       this.#given()
+      // Nobody writes any more: whoever holds the request keeps no response by it.
+      this.#writer = null
       this.#service.native.end(this.#id)
     }
   }

@@ -442,6 +442,21 @@ describe('zerocopysend', () => {
     assert.ok((await collect(response)).equals(expected))
   })
 
+  // Scenario: the call counted as reading a file for ever, and idleTimeout failed it after its end.
+  test('before the last bytes ends with them', { timeout }, async () => {
+    const own = serve('script:app', { idleTimeout: 50 })
+    const response = await own.handleStream({
+      url: script(['open', file], start(), ['send_file', { count: 10, more_body: true }], body('>'), ['close_file'])
+    })
+    const first = await response.next()
+    const last = await response.next()
+    assert.equal(String(Buffer.concat([first, last])), `${content.subarray(0, 10)}>`)
+    assert.equal(await response.next(), null)
+    // The timer of another call with the same time is over later.
+    await assert.rejects(own.handleStream({ url: script(start(), part('x'), ['forever', unique('never')]) }).then(collect), failure('ERR_PYTHON_IDLE_TIMEOUT'))
+    assert.equal(await response.next(), null)
+  })
+
   test('moves the position as os.sendfile does: only without an offset', { timeout }, async () => {
     const name = unique('position')
     const more = { more_body: true }

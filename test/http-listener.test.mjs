@@ -1220,6 +1220,23 @@ describe('more than one listener on a request', () => {
     assert.ok(performance.now() - begin < 10_000)
   })
 
+  // Scenario: parts of the body flowed by while the request went from one to the other.
+  test('onError can hand it on at once, and the other gets the whole body', { timeout }, async t => {
+    const closed = new PythonHandler({ docroot, appTarget: 'http_listener:app' })
+    await closed.close()
+    const app = express()
+    app.use(createRequestListener(closed, {
+      onError (_error, _req, _res, { next }) {
+        queueMicrotask(next)
+        return true
+      }
+    }), createRequestListener(handler, quiet(t)))
+    const { port } = await serve(t, app)
+    const body = randomBytes(3 << 20)
+    const { length, sha256 } = await json(port, { method: 'POST', path: '/digest', body })
+    assert.deepEqual([length, sha256], [body.length, createHash('sha256').update(body).digest('hex')])
+  })
+
   for (const [what, end] of [['that has ended', res => res.end('answered')], ['that was destroyed', res => res.destroy()]]) {
     test(`a response ${what} is not the application's`, { timeout }, async t => {
       const listener = createRequestListener({ handleStream: async () => assert.fail('called') }, quiet(t))
@@ -1409,6 +1426,20 @@ describe('HTTP/2', () => {
     stream.end('hello')
     assert.equal(JSON.parse(await collect(stream)).length, 5)
     assert.equal(asked, 1)
+  })
+
+  // Scenario: the client waited to be asked for a body that nobody wanted, and its stream stayed open.
+  test('with a checkContinue listener, a stream ends where nobody asks for its body', { timeout }, async t => {
+    const scripts = new PythonHandler({ docroot, appTarget: 'script:app' })
+    t.after(() => scripts.close())
+    const { client, server } = await session(t, quiet(t))
+    server.on('checkContinue', createRequestListener(scripts, quiet(t)))
+    const stream = client.request({ ':path': script(start({ status: 403 }), body('refused')), ':method': 'POST', expect: '100-continue' })
+    const closed = once(stream, 'close')
+    stream.on('continue', () => assert.fail('asked'))
+    assert.equal(String(await collect(stream)), 'refused')
+    await closed
+    assert.equal(stream.rstCode, http2.constants.NGHTTP2_NO_ERROR)
   })
 
   test('an upload whose connection is lost fails for the handler, it does not end', { timeout }, async t => {

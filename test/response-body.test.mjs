@@ -61,6 +61,43 @@ describe('a response that nobody holds', () => {
   }
 })
 
+describe('a response whose request is held', () => {
+  const scripts = serve('script:app', { responseTimeout: 0 })
+
+  // Scenario: whoever held the request, which could not write any more, kept the call in flight for ever.
+  test('is given up with the response, once the request has ended', { timeout }, async () => {
+    const name = unique('ended')
+    const request = new Request({ method: 'POST', url: script(['receive'], start(), part('first'), ['receive', name]) })
+    await (async () => {
+      const answer = scripts.handleStream(request)
+      await request.write('x')
+      await request.end()
+      await answer
+    })()
+    await collectGarbage()
+    while (scripts.stats().inFlight > 0) await collectGarbage()
+    assert.equal(request.method, 'POST')
+  })
+})
+
+describe('a stream that is not read yet', () => {
+  const scripts = serve('script:app', { responseTimeout: 0 })
+
+  // Scenario: the stream was destroyed at once, and an error that nobody listened for ended the process.
+  test('gives what had come when the application fails, and then its failure', { timeout }, async () => {
+    const name = unique('fail')
+    const response = await scripts.handleStream({ url: script(start(), part('first'), ['released', name], ['fail', 'enough']) })
+    const stream = response.stream()
+    await release(name)
+    while (scripts.stats().inFlight > 0) await turns()
+    let text = ''
+    await assert.rejects(async () => {
+      for await (const chunk of stream) text += chunk
+    }, failure('ERR_PYTHON_EXCEPTION'))
+    assert.equal(text, 'first')
+  })
+})
+
 describe('a response that only its reader holds', () => {
   const readers = {
     async stream (name) {

@@ -1,6 +1,7 @@
 'use strict'
 
 const { clientDisconnected } = require('../client-signal.js')
+const { setImmediate } = require('../timers.js')
 
 /**
  * The body of a Node request as an async iterable, read when the handler asks for more, so that TCP holds a
@@ -53,7 +54,9 @@ class RequestBody {
     this.#reason = reason
     const req = this.#req
     req.off('readable', this.#settle).off('end', this.#settle).off('error', this.#settle).off('close', this.#settle)
-    req.resume()
+    // A client that was not asked for it sends none; read, Node would keep a stream of HTTP/2 open for it. And another listener
+    // may begin in this turn, to which this one handed on: nothing may flow by it.
+    if (!this.#expectsContinue) setImmediate(discard, req)
     this.#settle()
   }
 
@@ -87,6 +90,11 @@ class RequestBody {
       resolve({ value: undefined, done: true })
     }
   }
+}
+
+/** What nobody reads is read into nothing: the response has to go out on the connection. */
+function discard (req) {
+  if (req.listenerCount('readable') === 0) req.resume()
 }
 
 module.exports = { RequestBody }
