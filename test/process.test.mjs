@@ -77,6 +77,13 @@ describe('a child that is forked by an application', { skip: process.platform ==
       })
     }
   }
+
+  for (const [where, target] of Object.entries({ startup: 'forking:in_startup', import: 'forking_at_import:app' })) {
+    test(`ends where its application does: by sys.exit() in its ${where}`, { timeout }, async () => {
+      const { ended, stdout, stderr } = await ask(docroot, target, '/')
+      assert.deepEqual({ ended, stdout, stderr }, { ended: 0, stdout: 'in the child 3\n', stderr: '' })
+    })
+  }
 })
 
 // Scenario: before 3.10, the buffers were lost with it.

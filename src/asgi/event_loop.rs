@@ -23,6 +23,7 @@ use super::ending::Ending;
 use super::http::HttpConnectionScope;
 use super::imports::{Import, Imports, TellLoaded};
 use super::json;
+use super::lifespan::LifespanDone;
 use super::linger::Linger;
 use super::loop_kind::LoopKind;
 use super::loop_reader::LoopReader;
@@ -119,7 +120,8 @@ impl EventLoop {
         }
         let (kind, event_loop) = LoopKind::make(wanted, &asyncio)?;
         asyncio.call_method1("set_event_loop", (&event_loop,))?;
-        child::watch_tasks(&event_loop, py.get_type::<PythonFuturePoller>())?;
+        let done_callbacks = (py.get_type::<PythonFuturePoller>(), py.get_type::<LifespanDone>());
+        child::watch_tasks(&event_loop, &done_callbacks.into_pyobject(py)?)?;
         for class in [py.get_type::<Receiver>(), py.get_type::<Sender>()] {
             awaitable::look_like_coroutine_function(&class)?;
         }
@@ -186,13 +188,15 @@ impl EventLoop {
     fn woken(&self, py: Python<'_>) {
         child::leave(py, None);
         let context = self.reader.enter(py);
-        self.drain(py);
+        self.drain(py, true);
         if let Some(context) = context {
             self.reader.leave(context);
         }
         if self.has_work() {
             return;
         }
+        // In a child that was forked meanwhile, the signal is its parent's.
+        child::leave(py, None);
         self.wake.acknowledge();
         if self.has_work() {
             // It came in between: that was its signal.
@@ -212,17 +216,25 @@ impl EventLoop {
             // No conversation.
             self.wake.repeat();
         } else if has_come {
-            self.drain(py);
+            self.drain(py, false);
         }
     }
 
-    fn drain(&self, py: Python<'_>) {
+    /// `is_signalled`: whether the signal is there for what is left, should an application run the loop inside of this.
+    fn drain(&self, py: Python<'_>, is_signalled: bool) {
         // Only where an application runs the loop inside the loop.
         self.cork.lock().take_off();
         let mut batch = Vec::new();
         let signalled = self.queue.drain(&mut batch);
         self.linger.lock().begin(signalled, batch.len());
-        self.waiting.lock().extend(batch);
+        let waiting = {
+            let mut waiting = self.waiting.lock();
+            waiting.extend(batch);
+            waiting.len()
+        };
+        if !is_signalled && waiting > 1 {
+            self.wake.repeat();
+        }
         for _ in 0..BATCH {
             // One by one: a loop that an application runs inside of this takes what is left.
             let (message, left) = {

@@ -22,7 +22,7 @@ use super::message::SentMessage;
 use super::order::{self, Step};
 use crate::error::{HandlerError, LifespanFailure};
 use crate::python::awaitable::{Awaitable, Progress, Resume};
-use crate::python::exception;
+use crate::python::{child, exception};
 
 // ---------------------------------------------------------------------------- scope
 
@@ -261,6 +261,7 @@ impl Lifespan {
 
     /// The task has ended, or never began.
     fn ended(&self, py: Python<'_>, ending: Ending) {
+        child::leave(py, if let Ending::Raised(raised) = &ending { Some(raised) } else { None });
         // One that took `lifespan.startup`, and does not go on as if it were a request, knows what it fails in. Whoever
         // raises at the scope, or sends a response, knows no lifespan, and goes on without.
         let has_begun = self.inbox.messages.lock().is_empty();
@@ -355,7 +356,7 @@ impl LifespanSender {
 
 /// The done-callback of a lifespan's task.
 #[pyclass(frozen, module = "python_node")]
-struct LifespanDone(Arc<Lifespan>);
+pub(super) struct LifespanDone(Arc<Lifespan>);
 
 #[pymethods]
 impl LifespanDone {

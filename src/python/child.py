@@ -24,8 +24,8 @@ def leave(raised):
         os._exit(status)
 
 
-def watch(loop, done_callback_class):
-    """Leaves a child when the task of a request ends in it: uvloop turns once more before it lets `SystemExit` through,
+def watch(loop, done_callback_classes):
+    """Leaves a child when the task of a request or a lifespan ends in it: uvloop turns once more before it lets `SystemExit` through,
     and takes wake-ups that are the parent's.
 
     A task tells its end by `loop.call_soon(done_callback, task)`.
@@ -35,7 +35,7 @@ def watch(loop, done_callback_class):
         original = loop.call_soon
 
         def call_soon(callback, *arguments, context=None):
-            if isinstance(callback, done_callback_class):
+            if isinstance(callback, done_callback_classes):
                 try:
                     raised = arguments[0].exception()
                 except BaseException as error:

@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::PyTuple;
 
 static IS_CHILD: AtomicBool = AtomicBool::new(false);
 
@@ -29,12 +29,15 @@ fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     PyModule::from_code(py, &code, c"python_node/child.py", c"_python_node_child")
 }
 
-/// Leaves a child when a task with a done-callback of this class ends in it, before `event_loop` turns again.
+/// Leaves a child when a task with a done-callback of these classes ends in it, before `event_loop` turns again.
 ///
 /// # Errors
 /// A Python exception; none is expected.
-pub(crate) fn watch_tasks(event_loop: &Bound<'_, PyAny>, done_callback: Bound<'_, PyType>) -> PyResult<()> {
-    module(event_loop.py())?.call_method1("watch", (event_loop, done_callback)).map(drop)
+pub(crate) fn watch_tasks(
+    event_loop: &Bound<'_, PyAny>,
+    done_callbacks: &Bound<'_, PyTuple>,
+) -> PyResult<()> {
+    module(event_loop.py())?.call_method1("watch", (event_loop, done_callbacks)).map(drop)
 }
 
 /// Ends this process if it is such a child: with what the application raised, if it did. Called whenever the application's code

@@ -6,7 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::awaitable::NotAwaitable;
-use super::exception;
+use super::{child, exception};
 use crate::error::HandlerError;
 
 /// Where an application is: `module:attribute`, as uvicorn writes it.
@@ -60,14 +60,16 @@ impl Loader {
             let is_a = |name: &str| {
                 loader.getattr(name).is_ok_and(|class| error.matches(py, class).unwrap_or(false))
             };
+            let of_factory = error.cause(py).filter(|_| is_a("FactoryError"));
+            child::leave(py, Some(of_factory.as_ref().unwrap_or(&error)));
             let described = exception::describe(py, &error);
-            match error.cause(py) {
-                Some(cause) if is_a("FactoryError") => HandlerError::Factory {
+            match of_factory {
+                Some(cause) => HandlerError::Factory {
                     factory: described.message,
                     exception: exception::describe(py, &cause),
                 },
-                _ if is_a("TargetError") => HandlerError::Target(described.message),
-                _ => HandlerError::Import { target: target.module.clone(), exception: described },
+                None if is_a("TargetError") => HandlerError::Target(described.message),
+                None => HandlerError::Import { target: target.module.clone(), exception: described },
             }
         })
     }
