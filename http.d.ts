@@ -174,6 +174,7 @@ export interface WebSocketAttachment {
  * | it failed after the accept | 1011 |
  * | its refusal is shorter or longer than its `content-length` | the connection is cut (`ERR_PYTHON_CONTENT_LENGTH_MISMATCH`) |
  * | message above `maxPayload` or the handler's `maxMessageSize` | 1009 |
+ * | message of more fragments than `ws` takes (its option `maxFragments`, 16384) | 1008 |
  * | text that is no UTF-8, a message that cannot be decompressed | 1007 |
  * | frames that break the protocol | 1002 |
  * | the handler closes | 1001 |

@@ -72,7 +72,7 @@ describe('the startup', () => {
     await assert.rejects(lifespan('failed_without_message').ready(), failure('ERR_PYTHON_STARTUP'))
   })
 
-  for (const name of ['unaware', 'returns', 'synchronous', 'answers', 'reads_and_answers']) {
+  for (const name of ['unaware', 'returns', 'synchronous', 'answers', 'reads_and_answers', 'reads_and_routes']) {
     test(`of an application without lifespan is none: ${name}`, { timeout }, async () => {
       const handler = lifespan(name)
       assert.deepEqual(json(await handler.handleRequest({ url: '/' })), {})

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -263,13 +263,19 @@ impl Lifespan {
     fn ended(&self, py: Python<'_>, ending: Ending) {
         child::leave(py, if let Ending::Raised(raised) = &ending { Some(raised) } else { None });
         // One that took `lifespan.startup`, and does not go on as if it were a request, knows what it fails in. Whoever
-        // raises at the scope, or sends a response, knows no lifespan, and goes on without.
+        // raises at the scope, sends a response, or looks for what only a request has, knows no lifespan, and goes on without.
         let has_begun = self.inbox.messages.lock().is_empty();
+        let has_strayed = matches!(&ending, Ending::Raised(error) if misses_a_request(py, error));
         let (order, is_own_failure, started, stopped) = {
             let mut state = self.state.lock();
             state.task = None;
             let order = std::mem::replace(&mut state.order, order::Lifespan::Done);
-            (order, has_begun && !state.strayed, state.started.take(), std::mem::take(&mut state.stopped))
+            (
+                order,
+                has_begun && !state.strayed && !has_strayed,
+                state.started.take(),
+                std::mem::take(&mut state.stopped),
+            )
         };
         let described = |error| LifespanFailure::Raised(exception::describe(py, error));
         let told = |what: &str| Err(HandlerError::Startup(LifespanFailure::Told(what.to_owned())));
@@ -302,6 +308,31 @@ impl Lifespan {
             tell(py, shutdown.clone());
         }
     }
+}
+
+/// Keys of other scopes.
+const OF_REQUESTS: [&str; 11] = [
+    "client",
+    "headers",
+    "http_version",
+    "method",
+    "path",
+    "query_string",
+    "raw_path",
+    "root_path",
+    "scheme",
+    "server",
+    "subprotocols",
+];
+
+/// Whether an application looked for a request in the scope of a lifespan: `KeyError: 'path'`.
+fn misses_a_request(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyKeyError>(py)
+        && error
+            .value(py)
+            .getattr(intern!(py, "args"))
+            .and_then(|args| args.extract::<(String,)>())
+            .is_ok_and(|(key,)| OF_REQUESTS.contains(&key.as_str()))
 }
 
 /// The `receive` of a lifespan.
