@@ -4,7 +4,6 @@
 // Call of each request.
 
 const os = require('node:os')
-const { checkSignal } = require('./abort.js')
 const { BodySource } = require('./body-source.js')
 const { Call } = require('./call.js')
 const { cross } = require('./crossing.js')
@@ -12,6 +11,7 @@ const { Trace } = require('./diagnostics.js')
 const { Environment } = require('./environment.js')
 const { PythonHandlerError } = require('./errors.js')
 const { fetch } = require('./fetch.js')
+const { callbacksOf, signalOf } = require('./handle-options.js')
 const { findInterpreter, findInterpreterAsync } = require('./interpreter.js')
 const { loadNative, startedInterpreter } = require('./native.js')
 const { checkOptions, readOptions } = require('./options.js')
@@ -414,45 +414,10 @@ async function within (timeout, promise) {
   }
 }
 
-/**
- * What `handleRequest` and `handleStream` take beside the request.
- *
- * @typedef HandleOptions
- * @property signal Its abort ends the request.
- * @property onUploadProgress Called with the bytes of the request's body that were sent, at most once in a turn of the event
- *   loop.
- * @property onDownloadProgress Called with the bytes of the response's body that were read, at most once in a turn of the event
- *   loop.
- * @property onEarlyHints Announces `http.response.early_hint` to the application; called with the values of its `link` headers.
- * @property onPush Announces `http.response.push` to the application; called with what it would push.
- * @property onDebug Announces `http.response.debug` to the application; called with its `info`.
- * @property trailers Whether `http.response.trailers` is announced to the application. Default: true.
- * @property pathSend Whether `http.response.pathsend` is announced to the application, by `handleStream`. Default: true.
- * @property bodyOnDemand Whether a stream that is the body of the request is read only when the application first receives,
- *   and not if it never does. Default: false, it is read ahead up to `highWaterMark`.
- */
-
-const CALLBACKS = ['onEarlyHints', 'onPush', 'onDebug', 'onUploadProgress', 'onDownloadProgress']
-
 /** A stream that is the body of a request which nobody takes. */
 function giveBack (request, reason) {
   const body = request?.body
   if (isStream(body)) new BodySource(body).release(reason)
-}
-
-/** The options of a call, checked; undefined for none. */
-function callbacksOf (options) {
-  if (options === undefined || options === null) return undefined
-  let found = options.trailers !== undefined || options.pathSend !== undefined || options.bodyOnDemand !== undefined
-  for (const name of CALLBACKS) {
-    const callback = options[name]
-    if (callback === undefined || callback === null) continue
-    if (typeof callback !== 'function') {
-      throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', `\`${name}\` must be a function`)
-    }
-    found = true
-  }
-  return found ? options : undefined
 }
 
 function whereToFind ({ python, docroot }) {
@@ -507,15 +472,6 @@ function checkRequest (request) {
   if (request !== null && typeof request === 'object') return
   throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT',
     `expected a Request or an object of its fields, not ${request === null ? 'null' : typeof request}`)
-}
-
-/** @returns {AbortSignal | undefined} */
-function signalOf (options) {
-  if (options === undefined || options === null) return undefined
-  if (typeof options !== 'object') {
-    throw new PythonHandlerError('ERR_PYTHON_INVALID_ARGUMENT', `expected options or an AbortSignal, not ${typeof options}`)
-  }
-  return checkSignal(typeof options.addEventListener === 'function' ? options : options.signal)
 }
 
 module.exports = { PythonHandler }
