@@ -1203,17 +1203,22 @@ describe('Express and Connect', () => {
 })
 
 describe('more than one listener on a request', () => {
-  test('onError can hand it on: the first has nothing left in flight', { timeout }, async t => {
+  /** A server whose first listener's handler is closed: its onError hands the request on to a second one. */
+  async function handedOn (t, handOn) {
     const closed = new PythonHandler({ docroot, appTarget: 'http_listener:app' })
     await closed.close()
     const app = express()
     app.use(createRequestListener(closed, {
       onError (_error, _req, _res, { next }) {
-        next()
+        handOn(next)
         return true
       }
     }), createRequestListener(handler, quiet(t)))
-    const { port, server } = await serve(t, app)
+    return { ...await serve(t, app), closed }
+  }
+
+  test('onError can hand it on: the first has nothing left in flight', { timeout }, async t => {
+    const { port, server, closed } = await handedOn(t, next => next())
     assert.equal((await json(port, { path: '/scope' })).path, '/scope')
     const begin = performance.now()
     await stopGracefully(server, closed, { timeout: 20_000 })
@@ -1222,16 +1227,7 @@ describe('more than one listener on a request', () => {
 
   // Scenario: parts of the body flowed by while the request went from one to the other.
   test('onError can hand it on at once, and the other gets the whole body', { timeout }, async t => {
-    const closed = new PythonHandler({ docroot, appTarget: 'http_listener:app' })
-    await closed.close()
-    const app = express()
-    app.use(createRequestListener(closed, {
-      onError (_error, _req, _res, { next }) {
-        queueMicrotask(next)
-        return true
-      }
-    }), createRequestListener(handler, quiet(t)))
-    const { port } = await serve(t, app)
+    const { port } = await handedOn(t, next => queueMicrotask(next))
     const body = randomBytes(3 << 20)
     const { length, sha256 } = await json(port, { method: 'POST', path: '/digest', body })
     assert.deepEqual([length, sha256], [body.length, createHash('sha256').update(body).digest('hex')])

@@ -65,6 +65,15 @@ impl Model {
         batch.iter().filter(|(_, event)| event.is_last()).count()
     }
 
+    /// A thread that gives Python two things to do.
+    fn push_twice(&self) -> thread::JoinHandle<()> {
+        let queue = Arc::clone(&self.messages);
+        thread::spawn(move || {
+            queue.push(LoopMessage::Call(Box::new(|| {})));
+            queue.push(LoopMessage::Call(Box::new(|| {})));
+        })
+    }
+
     fn wakes(&self) -> usize {
         let mut batch = Vec::new();
         self.messages.drain(&mut batch);
@@ -240,11 +249,7 @@ fn a_sender_that_waits_is_always_woken() {
 fn no_message_is_left_without_a_signal() {
     loom::model(|| {
         let model = Model::new();
-        let queue = Arc::clone(&model.messages);
-        let pushing = thread::spawn(move || {
-            queue.push(LoopMessage::Call(Box::new(|| {})));
-            queue.push(LoopMessage::Call(Box::new(|| {})));
-        });
+        let pushing = model.push_twice();
         let mut early = Vec::new();
         model.messages.drain(&mut early);
         pushing.join().expect("no panic");
@@ -261,11 +266,7 @@ fn no_message_is_left_without_a_signal() {
 fn a_message_for_an_attended_queue_is_seen_or_signalled() {
     loom::model(|| {
         let model = Model::new();
-        let queue = Arc::clone(&model.messages);
-        let pushing = thread::spawn(move || {
-            queue.push(LoopMessage::Call(Box::new(|| {})));
-            queue.push(LoopMessage::Call(Box::new(|| {})));
-        });
+        let pushing = model.push_twice();
         let mut batch = Vec::new();
         if model.messages.attend() {
             let has_come = model.messages.has_come();
